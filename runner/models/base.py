@@ -112,7 +112,10 @@ class Place:
 
 
 class ModelError(Exception):
-    """A call failed. `kind` decides what to do; the text is safe to show: no key, no header is in it."""
+    """A call failed. `kind` decides what to do; the text is safe to show: no key, no header is in it.
+
+    `reached` False: the request never left this machine (no connection), so it cannot have cost anything.
+    """
 
     def __init__(
         self,
@@ -122,8 +125,10 @@ class ModelError(Exception):
         retry_after: float | None = None,
         status: int | None = None,
         request_id: str | None = None,
+        reached: bool = True,
     ) -> None:
         super().__init__(message)
+        self.reached = reached
         self.kind, self.retry_after, self.status, self.request_id = kind, retry_after, status, request_id
 
     @property
