@@ -1,7 +1,7 @@
 """What the journals hold: one frozen value per entry, its key, and nothing that is only true for a moment.
 
-The journal of a run (`refs/relay/runs/<run>/journal`) and one per change (`.../changes/<change>`) are the truth; reports,
-notes and JSON are views of them. Times are seconds since the epoch, UTC; money is USD, None where unknown.
+The journal of a run (`refs/relay/runs/<run>/journal`) and one per change (`.../changes/<change>`) are the truth; what
+reports, notes and JSON show are views of them. Times are seconds since the epoch, UTC; money is USD, None: unknown.
 """
 
 from __future__ import annotations
