@@ -1,0 +1,1 @@
+"""Shared expenses in a plain text file."""
