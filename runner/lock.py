@@ -1,0 +1,82 @@
+"""One owner per repository, held by the kernel (flock): the lock dies with the process, nobody guesses about pids."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.codec import CodecError, decode, encode
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lock. `since` is seconds since the epoch."""
+
+    run: str
+    pid: int
+    host: str
+    since: float
+
+
+PAUSES = (0.0, 0.02, 0.1)  # seconds; `owner` below holds the lock for a moment when it looks
+
+
+class Locked(Exception):
+    """Another process of relay works on this repository."""
+
+    def __init__(self, holder: Holder | None) -> None:
+        who = f"run {holder.run} (pid {holder.pid} on {holder.host})" if holder else "another relay process"
+        super().__init__(f"{who} works on this repository: wait for it, or end it with `relay cancel`")
+        self.holder = holder
+
+
+@contextmanager
+def locked(path: Path, holder: Holder) -> Iterator[None]:
+    """Hold the lock file at `path` for the `with` block. Raises Locked at once when somebody else does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not any(_taken(descriptor, pause) for pause in PAUSES):
+            raise Locked(_read(path))
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, encode(holder), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, pause: float) -> bool:
+    time.sleep(pause)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def owner(path: Path) -> Holder | None:
+    """Who holds the lock now; None when nobody does. Never waits and never disturbs the owner."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(path)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return decode(path.read_bytes(), Holder)
+    except (OSError, CodecError):  # the owner is just writing its name
+        return None
