@@ -11,7 +11,7 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-NAMES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+NAMES: Mapping[str, type[Any]] = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
 
 
 def checked(args: Mapping[str, Any], schema: Schema) -> tuple[dict[str, Any], list[str]]:
@@ -73,7 +73,13 @@ def _article(kind: str) -> str:
 
 
 def _kind_of(value: Any) -> str:
-    for name, kind in (("a boolean", bool), ("an object", dict), ("a list", list), ("a string", str), ("null", type(None))):
+    for name, kind in (
+        ("a boolean", bool),
+        ("an object", dict),
+        ("a list", list),
+        ("a string", str),
+        ("null", type(None)),
+    ):
         if isinstance(value, kind):
             return name
     return "a number"

@@ -79,6 +79,7 @@ class Ledger:
         for found in self._lines.found:
             self._take(convert(found, _Line))
         self._session = max(self._running, default=0) + 1
+        self._running[self._session] = 0.0
 
     def reserve(self, turn: str, model: str, prompt: int, cap: int, rates: Rates | None) -> Ticket:
         """Book the most that a call can use, on disk, before it is made. The cap comes down where the budget is near.

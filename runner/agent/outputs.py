@@ -10,12 +10,16 @@ from dataclasses import replace
 from runner.models.base import Entry, ToolResult
 
 HEAD = 0.35  # of what is kept; what failed is usually told at the end
+LEFT_OUT = re.compile(r"\[\.\.\. (\d+) bytes left out \.\.\.\]")
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def readable(data: bytes) -> str:
-    """Bytes as text that shows what is there: line ends become newlines, control characters and bad UTF-8 escapes."""
-    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n").replace("\r", "\n")
+def readable(data: bytes, *, lone_cr: str = "\n") -> str:
+    """Bytes as text that shows what is there: line ends become newlines, control characters and bad UTF-8 escapes.
+
+    `lone_cr` is what a carriage return within a line becomes: of a progress bar a new line, of a file itself.
+    """
+    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n").replace("\r", lone_cr)
     return UNSAFE.sub(lambda found: _escape(found.group()), text)
 
 
@@ -42,7 +46,8 @@ def capped(text: str, limit: int, *, omitted: int = 0, seam: int | None = None) 
         return f"{text[:seam]}\n[... {omitted} bytes left out ...]\n{text[seam:]}"
     head = _first_bytes(text, int(limit * HEAD))
     tail = _last_bytes(text, limit - int(limit * HEAD))
-    gone = size - len(head.encode()) - len(tail.encode()) + omitted
+    middle = text[len(head) : len(text) - len(tail)]
+    gone = len(middle.encode()) + omitted + sum(int(count) for count in LEFT_OUT.findall(middle))
     return f"{head}\n[... {gone} bytes left out ...]\n{tail}"
 
 

@@ -5,26 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from runner.limits import Rates
 from runner.models.base import Entry, Model, Place, Reply, Tool, Usage
-
-TurnEnd = Literal[
-    "done",
-    "no-change",  # set by the caller, who knows the harvest
-    "steps",
-    "timeout",
-    "idle",
-    "format",
-    "context",
-    "refusal",
-    "stuck",
-    "limit",  # set by the caller, when the harvest hits a limit
-    "provider",
-    "budget",
-    "cancelled",
-]
+from runner.outcomes import TurnEnd
 
 Check = Callable[[Mapping[str, Any]], str | None]
 
@@ -87,8 +72,9 @@ class Emit(Protocol):
 class TurnResult:
     """How a turn ended. `payload` are the arguments of the ending tool, for `done` only.
 
-    `cost` is None where a price is unknown; with `at_most` a call's usage stayed unknown and counts as its reserve.
-    `opened` are the paths that `read` showed, `commands` how many commands ran: both zero marks a blind review.
+    `no-change` and `limit` are set by the caller, who knows the harvest. `cost` is None where a price is unknown; with
+    `at_most` a call's usage stayed unknown and counts as its reserve. `opened` are the paths that `read` showed,
+    `commands` how many commands ran: both zero marks a blind review.
     """
 
     end: TurnEnd
