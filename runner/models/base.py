@@ -161,7 +161,7 @@ class Model(Protocol):
         """One request, streamed inside. Raises ModelError, and nothing else for what the vendor does.
 
         A stream that ends without a stop reason is ModelError("network"). `on_progress`, when the model was opened
-        with one, is called for each piece that arrives.
+        with one, is called for each piece that arrives; what it raises passes through and ends the stream.
         """
         ...
 
@@ -178,3 +178,5 @@ class ModelSpec:
     max_output: int | None = None
     script: Sequence[Any] = ()
     on_progress: Callable[[], None] | None = None
+    connect_timeout: float = 15.0  # seconds
+    read_timeout: float = 600.0  # seconds without a byte; a model may think that long before its first

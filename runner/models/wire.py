@@ -1,0 +1,126 @@
+"""From the vendors' HTTP answers to JSON events. The only importer of httpx2, the library below all three SDKs.
+
+The SDKs build, sign and send; the stream is read here as raw JSON, because their typed views drop or rename what they
+do not know, and a reply must be replayed as it came.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import httpx2
+
+from runner.models.base import ModelError, ModelSpec
+from runner.models.faults import lost, unreadable
+
+DONE = "[DONE]"
+
+
+class Streamed(Protocol):
+    """What relay needs of an SDK's open answer."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def iter_lines(self) -> Iterator[str]: ...
+
+
+def timeout(spec: ModelSpec) -> httpx2.Timeout:
+    """Time limits that are never left to an SDK's default (google's is: for ever)."""
+    return httpx2.Timeout(spec.read_timeout, connect=spec.connect_timeout)
+
+
+@contextmanager
+def translated(spec: ModelSpec) -> Iterator[None]:
+    """Turns what the network does into ModelError, also where an SDK lets it through bare."""
+    try:
+        yield
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+        raise ModelError("request", f"{spec.model}: {error}: check `base-url`", reached=False) from error
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+        raise lost(spec, f"No connection: {error or type(error).__name__}", reached=False) from error
+    except httpx2.TimeoutException as error:
+        raise lost(spec, f"Nothing came for {spec.read_timeout:g} s") from error
+    except (httpx2.HTTPError, httpx2.StreamError) as error:
+        raise lost(spec, f"The answer was cut: {error or type(error).__name__}") from error
+
+
+def cause(error: BaseException) -> BaseException:
+    """The network error below an SDK's connection error, for `translated` to read."""
+    while error.__cause__ is not None and not isinstance(error, httpx2.HTTPError):
+        error = error.__cause__
+    return error
+
+
+def events(answer: Streamed, spec: ModelSpec) -> Iterator[dict[str, Any]]:
+    """The JSON objects of an event stream (WHATWG HTML, 9.2), until its end or `[DONE]`.
+
+    A server that did not stream sends one JSON body: it comes out as one event. Raises ModelError: `network` for an
+    event that is not whole, `server` for a body of another format. Calls `on_progress` for each event.
+    """
+    for data in _data(answer.iter_lines(), answer.headers.get("content-type", ""), spec):
+        if spec.on_progress:
+            spec.on_progress()
+        if data.strip() == DONE:
+            return
+        try:
+            event = json.loads(data)
+        except ValueError as error:
+            raise lost(spec, "An event of the stream was not whole") from error
+        if not isinstance(event, dict):
+            raise unreadable(spec, data)
+        yield event
+
+
+class RecordingClient(httpx2.Client):
+    """A client for an SDK whose stream cannot be read raw: keeps a good answer's events and hands on an empty one.
+
+    `recorded` holds the events of the last answer. Errors pass through, for the SDK to raise.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(timeout=timeout(spec), follow_redirects=False)
+        self._spec = spec
+        self.recorded: list[dict[str, Any]] = []
+        self.recorded_headers: Mapping[str, str] = {}
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        self.recorded, self.recorded_headers = [], {}
+        response = super().send(request, **options)
+        if response.status_code != 200:
+            return response
+        try:
+            self.recorded_headers = response.headers
+            self.recorded = list(events(response, self._spec))
+        finally:
+            response.close()
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=b"", request=request)
+
+
+def _data(lines: Iterable[str], content_type: str, spec: ModelSpec) -> Iterator[str]:
+    if "event-stream" not in content_type:
+        lines = list(lines)
+        if not any(line.startswith(("data:", "event:")) for line in lines):
+            yield _body("\n".join(lines), spec)
+            return
+    pending: list[str] = []
+    for line in lines:
+        if line.startswith("data:"):
+            pending.append(line[5:].removeprefix(" "))
+        elif not line.strip() and pending:
+            yield "\n".join(pending)
+            pending = []
+    if pending:
+        yield "\n".join(pending)
+
+
+def _body(text: str, spec: ModelSpec) -> str:
+    try:
+        decoded = json.loads(text)
+    except ValueError as error:
+        raise unreadable(spec, text) from error
+    # Gemini without `alt=sse` sends a list of what would be the events.
+    return json.dumps(decoded[0]) if isinstance(decoded, list) and len(decoded) == 1 else text
