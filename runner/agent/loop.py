@@ -22,6 +22,7 @@ from runner.agent.turn import Ask, Emit, Link, Turn, TurnResult
 from runner.agent.waiting import wait_for
 from runner.agent.workbench import Outcome, Workbench
 from runner.models.base import Model, ModelError, Reply, ToolCall
+from runner.models.retry import Cancelled
 from runner.outcomes import TurnEnd
 from sandbox.base import Sandbox
 
@@ -29,6 +30,7 @@ UNUSABLE = 3  # replies in a row
 DEATHS = 3  # of the sandbox, in a turn
 GRACE = 15.0  # seconds that a tool may be late: its own time limit comes first
 STEPS_TOLD = (5, 1)  # steps left at which the model is reminded
+STOPPED = "stopped by the user"
 RESUMABLE: frozenset[TurnEnd] = frozenset({"provider", "budget", "cancelled"})
 
 
@@ -86,7 +88,7 @@ class _Loop:
         overhead = len(json.dumps([(tool.name, tool.description, dict(tool.schema)) for tool in self._tools]))
         self._state = conversation(records.records, overhead)
         self._before, self._started, self._heard = self._state.at, now(), now()
-        self._doing = ""
+        self._doing, self._excused = "", 0.0
         self._models: dict[int, Model] = {}
         # Only the first call without a result can have been under way when the last session ended.
         self._again = self._state.last is not None and not self._state.ended
@@ -243,12 +245,20 @@ class _Loop:
             asked, history = metered, state.entries
             reply = wait_for(
                 lambda: self._ask_model(
-                    asked, state.system, history, self._tools, max_tokens=cap, place=self._turn.place
+                    asked,
+                    state.system,
+                    history,
+                    self._tools,
+                    max_tokens=cap,
+                    place=self._turn.place,
+                    on_wait=self._waits,
                 ),
                 lambda: self._late(0.0),
             )
         except BudgetReached as reached:
             return _End("budget", str(reached))
+        except Cancelled:
+            return _End("cancelled", STOPPED)
         except ModelError as error:
             if error.kind == "context":
                 return self._make_room(0)
@@ -305,7 +315,7 @@ class _Loop:
 
     def _late(self, grace: float) -> _End | None:
         if self._cancelled():
-            return _End("cancelled", "stopped by the user")
+            return _End("cancelled", STOPPED)
         if self._elapsed() > self._turn.timeout + grace:
             return _End("timeout", f"the turn took longer than {self._turn.timeout:.0f} s")
         if self._now() - self._heard > self._turn.idle_timeout:
@@ -319,7 +329,13 @@ class _Loop:
         return min(self._turn.timeout - self._elapsed(), *([] if left is None else [left]))
 
     def _elapsed(self) -> float:
-        return self._before + self._now() - self._started
+        return self._before + self._now() - self._started - self._excused
+
+    def _waits(self, seconds: float, why: str) -> None:
+        """The vendor asked for patience: that is no time of the turn."""
+        self._excused += seconds
+        self._heard += seconds
+        self._emit("model waits", turn=self._turn.key, seconds=seconds, why=why)
 
     def _record(self, record: Record) -> None:
         """On the disk first, then true."""

@@ -48,7 +48,10 @@ class Link:
 
 
 class Ask(Protocol):
-    """How a model is asked, retries included: `runner.models.retry.ask_with_retry` bound to its policy."""
+    """How a model is asked, retries included: `runner.models.retry.ask_with_retry` bound to its policy.
+
+    `on_wait(seconds, why)` is told before each wait; that time counts neither as idle nor for the turn's timeout.
+    """
 
     def __call__(
         self,
@@ -59,6 +62,7 @@ class Ask(Protocol):
         *,
         max_tokens: int,
         place: Place,
+        on_wait: Callable[[float, str], None] | None = None,
     ) -> Reply: ...
 
 
