@@ -1,0 +1,110 @@
+"""A journal: an append-only list of records on one ref, one commit per entry. What was done is read here, in git.
+
+The tree accumulates: `<key>.json` is the record, `<key>/<name>` are its files. One writer (relay's lock), and
+compare-and-swap against everybody else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.git.command import GitError
+from runner.git.history import log, tree_of
+from runner.git.objects import FILE, TreeEntry, ls_tree, read_blobs, read_path, write_blob, write_commit
+from runner.git.refs import RefUpdate, move, read
+from runner.git.repo import Repository
+from runner.git.trees import write_tree_with
+
+# No slash, nothing hidden, nothing that git or a file system treats in a special way.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One entry: its key, what was recorded, and the blob ids of its files by name."""
+
+    key: str
+    value: dict[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The journal on `ref`, which need not exist yet. `now` gives the date of a new entry, in seconds since 1970."""
+
+    repository: Repository
+    ref: str
+    now: Callable[[], float] = time.time
+
+    def find(self, key: str) -> Record | None:
+        """The entry `key`, or None."""
+        tip = read(self.repository, self.ref)
+        content = read_path(self.repository, tip, f"{key}.json".encode()) if tip else None
+        if tip is None or content is None:
+            return None
+        return Record(key, json.loads(content), _files(ls_tree(self.repository, tip), key))
+
+    def entries(self) -> tuple[Record, ...]:
+        """All entries, in the order in which they were appended."""
+        tip = read(self.repository, self.ref)
+        if tip is None:
+            return ()
+        keys = [commit.subject for commit in reversed(log(self.repository, tip, first_parent=True))]
+        tree = ls_tree(self.repository, tip)
+        blobs = {key: tree[f"{key}.json".encode()].id for key in keys}
+        contents = read_blobs(self.repository, blobs.values())
+        return tuple(Record(key, json.loads(contents[blobs[key]]), _files(tree, key)) for key in keys)
+
+    def append(self, key: str, record: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> str:
+        """Add an entry and return the journal's newest commit.
+
+        The same key with the same content again changes nothing; with other content it is a GitError. Mask secrets
+        before: what is written here can be pushed. Raises RefMoved when another writer was faster, ValueError for a
+        key or file name that is no plain name.
+        """
+        for name in (key, *(files or {})):
+            if not _NAME.fullmatch(name) or name.endswith(".json"):
+                raise ValueError(f"not a key or file name of a journal: {name!r}")
+        tip = read(self.repository, self.ref)
+        changes = {f"{key}.json".encode(): (FILE, write_blob(self.repository, encode(record)))}
+        changes |= {
+            f"{key}/{name}".encode(): (FILE, write_blob(self.repository, content))
+            for name, content in (files or {}).items()
+        }
+        if tip is not None and self._holds(tip, key, changes):
+            return tip
+        tree = write_tree_with(self.repository, tree_of(self.repository, tip) if tip else None, changes)
+        parents = [tip] if tip else []
+        new = write_commit(self.repository, tree, parents, key, when=int(self.now()))
+        move(self.repository, [RefUpdate(self.ref, new, tip)])
+        return new
+
+    def _holds(self, tip: str, key: str, changes: Mapping[bytes, tuple[int, str]]) -> bool:
+        tree = ls_tree(self.repository, tip)
+        if f"{key}.json".encode() not in tree:
+            return False
+        there = {path: (entry.mode, entry.id) for path, entry in tree.items() if _belongs(path, key)}
+        if there != changes:
+            raise GitError(f"{self.ref} already has an entry {key}, with other content")
+        return True
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """A record as the journal stores it: JSON, keys sorted, one per line, text as it is."""
+    text = json.dumps(record, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
+    # A lone surrogate (an odd file name) becomes the escape that JSON has for it.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _belongs(path: bytes, key: str) -> bool:
+    return path == f"{key}.json".encode() or path.startswith(f"{key}/".encode())
+
+
+def _files(tree: Mapping[bytes, TreeEntry], key: str) -> dict[str, str]:
+    prefix = f"{key}/".encode()
+    return {path[len(prefix) :].decode(): entry.id for path, entry in tree.items() if path.startswith(prefix)}
