@@ -6,6 +6,7 @@ Read `run_turn`, then `_Loop.run`. What the turn has come to is in `conversation
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -326,7 +327,7 @@ class _Loop:
 
     def _seconds_left(self) -> float:
         left = self._ledger.time_left()
-        return min(self._turn.timeout - self._elapsed(), *([] if left is None else [left]))
+        return min(self._turn.timeout - self._elapsed(), math.inf if left is None else left)
 
     def _elapsed(self) -> float:
         return self._before + self._now() - self._started - self._excused
