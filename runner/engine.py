@@ -39,10 +39,6 @@ FLOW_VERSION = "flow-1"  # bump by hand when the order of checkpoints changes
 T = TypeVar("T")
 
 
-class Interrupted(Exception):
-    """The session was asked to stop (Ctrl-C, SIGTERM, `relay cancel`); the run can be resumed."""
-
-
 @dataclass
 class Session:
     """One process's share of a run. `ended` is set by the flow's end, by the first failure, or by a signal."""

@@ -45,8 +45,8 @@ def landed_ref(run: str) -> str:
 
 
 def record_key(at: At, what: str = "") -> str:
-    """The journal key of a stage's work: `r<round>.<attempt>/<stage>[/<what>]`."""
-    return f"r{at.round}.{at.attempt}/{at.stage}" + (f"/{what}" if what else "")
+    """The journal key of a stage's work: `r<round>.<attempt>.<stage>[.<what>]`."""
+    return f"r{at.round}.{at.attempt}.{at.stage}" + (f".{what}" if what else "")
 
 
 def turn_key(at: At, who: str) -> str:

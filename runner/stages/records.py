@@ -50,11 +50,12 @@ class Started:
     options: Mapping[str, str]  # what the command line said, by option
     relay: str  # version
     at: float
+    kind: Literal["start"] = "start"
 
 
 @dataclass(frozen=True)
 class PlannedRecord:
-    """Key `plan/<task>` of the run. File beside it: `transcript.jsonl`, where a plan role wrote it."""
+    """Key `plan.<task>` of the run. File beside it: `transcript.jsonl`, where a plan role wrote it."""
 
     task: str
     end: TurnEnd
@@ -66,6 +67,7 @@ class PlannedRecord:
     spent: tuple[Spending, ...] = ()
     seconds: float = 0.0
     at: float = 0.0
+    kind: Literal["plan"] = "plan"
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class ChangeText:
 
 @dataclass(frozen=True)
 class TurnRecord:
-    """Key `r<round>.<attempt>/<stage>` of a change: an implementer's turn. File: `transcript.jsonl`."""
+    """Key `r<round>.<attempt>.<stage>` of a change: an implementer's turn. File: `transcript.jsonl`."""
 
     round: int
     stage: str
@@ -98,11 +100,12 @@ class TurnRecord:
     why: str = ""
     seconds: float = 0.0
     at: float = 0.0
+    kind: Literal["turn"] = "turn"
 
 
 @dataclass(frozen=True)
 class GateRecord:
-    """Key `r<round>.<attempt>/<stage>/<gate>` of a change. Files: `verdict.json`, `evidence.json`, `*.log`, `*.xml`."""
+    """Key `r<round>.<attempt>.<stage>.<gate>` of a change. Files: `verdict.json`, `evidence.json`, `*.log`, `*.xml`."""
 
     round: int
     stage: str
@@ -125,6 +128,7 @@ class GateRecord:
     cached: bool = False
     seconds: float = 0.0
     at: float = 0.0
+    kind: Literal["gate"] = "gate"
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class Comment:
 
 @dataclass(frozen=True)
 class ReviewRecord:
-    """Key `r<round>.<attempt>/<stage>/<role>` of a change. File: `transcript.jsonl`, unless it was carried over."""
+    """Key `r<round>.<attempt>.<stage>.<role>` of a change. File: `transcript.jsonl`, unless it was carried over."""
 
     round: int
     stage: str
@@ -159,11 +163,12 @@ class ReviewRecord:
     why: str = ""
     seconds: float = 0.0
     at: float = 0.0
+    kind: Literal["review"] = "review"
 
 
 @dataclass(frozen=True)
 class PermitRecord:
-    """Key `r<round>.<attempt>/permit` of a change. `by` is a role, or `you`."""
+    """Key `r<round>.<attempt>.<stage>.permit` of a change. `by` is a role, or `you`."""
 
     round: int
     by: str
@@ -173,11 +178,12 @@ class PermitRecord:
     reason: str
     spent: tuple[Spending, ...] = ()
     at: float = 0.0
+    kind: Literal["permit"] = "permit"
 
 
 @dataclass(frozen=True)
 class DecisionRecord:
-    """Key `decision/<n>` of a change: what the user said, bound to what they saw."""
+    """Key `decision.<n>` of a change: what the user said, bound to what they saw."""
 
     decision: Literal["approve", "reject"]
     head: str
@@ -186,11 +192,12 @@ class DecisionRecord:
     may_change: tuple[str, ...] = ()
     note: str = ""
     at: float = 0.0
+    kind: Literal["decision"] = "decision"
 
 
 @dataclass(frozen=True)
 class LandRecord:
-    """Key `r<round>.<attempt>/land` of a change: the commit that lands, written before the branch moves to it."""
+    """Key `r<round>.<attempt>.<stage>` of a change: the commit that lands, written before the branch moves to it."""
 
     commit: str
     tree: str
@@ -200,6 +207,7 @@ class LandRecord:
     approved_by: tuple[str, ...]
     tested_by: tuple[str, ...]
     at: float = 0.0
+    kind: Literal["land"] = "land"
 
 
 @dataclass(frozen=True)
@@ -217,28 +225,31 @@ class OpenRecord:
     base: str  # L when the change began
     spec_commit: str
     at: float = 0.0
+    kind: Literal["open"] = "open"
 
 
 @dataclass(frozen=True)
 class CloseRecord:
-    """Key `close/<epoch>` of a change."""
+    """Key `close.<epoch>` of a change."""
 
     outcome: ChangeOutcome
     rounds: int
     why: str
     landed: str | None
     at: float = 0.0
+    kind: Literal["close"] = "close"
 
 
 @dataclass(frozen=True)
 class EndRecord:
-    """Key `end/<epoch>` of the run: how one session of it ended."""
+    """Key `end.<epoch>` of the run: how one session of it ended."""
 
     outcome: RunOutcome
     why: str
     tasks: Mapping[str, TaskEnd] = field(default_factory=dict)
     seconds: float = 0.0
     at: float = 0.0
+    kind: Literal["end"] = "end"
 
 
 @dataclass(frozen=True)

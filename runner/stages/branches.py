@@ -1,0 +1,67 @@
+"""Where things stand in git: the landing branch, a change's branch, and what the journals of a run say last."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from runner.codec import convert
+from runner.git import refs
+from runner.git.journal import Journal
+from runner.git.survey import checked_out_branches
+from runner.stages.context import Context
+from runner.stages.names import branch_ref, landed_ref
+from runner.stages.records import DecisionRecord, GateRecord, OpenRecord, PermitRecord, ReviewRecord, TurnRecord
+
+T = TypeVar("T")
+
+
+def found(journal: Journal, key: str, kind: type[T]) -> T | None:
+    """A recorded value, or None."""
+    record = journal.find(key)
+    return None if record is None else convert(record.value, kind)
+
+
+def landing_branch(context: Context) -> str:
+    """The ref that approved work lands on: the target, or `landed` once this run has used it or while the target is
+    checked out anywhere."""
+    used = landed_ref(context.run)
+    target = f"refs/heads/{context.target}"
+    if refs.read(context.repository, used) is not None or target in checked_out_branches(context.repository):
+        return used
+    return target
+
+
+def landing_tip(context: Context) -> str:
+    """L: the commit that the next candidate is built on."""
+    used = refs.read(context.repository, landed_ref(context.run))
+    tip = used or refs.read(context.repository, f"refs/heads/{context.target}")
+    if tip is None:
+        raise LookupError(f"the target branch {context.target} is gone")
+    return tip
+
+
+def opened(context: Context, change: str) -> OpenRecord:
+    """What a change is about."""
+    record = found(context.change_journal(change), "open", OpenRecord)
+    if record is None:
+        raise LookupError(f"change {change} was never opened")
+    return record
+
+
+def head_of(context: Context, change: str) -> str:
+    """The commit on the change's branch."""
+    head = refs.read(context.repository, branch_ref(context.run, change))
+    return head or opened(context, change).spec_commit
+
+
+History = tuple[TurnRecord | GateRecord | PermitRecord | ReviewRecord | DecisionRecord, ...]
+
+_KINDS: dict[str, type[TurnRecord | GateRecord | PermitRecord | ReviewRecord | DecisionRecord]] = {
+    kind.kind: kind for kind in (TurnRecord, GateRecord, PermitRecord, ReviewRecord, DecisionRecord)
+}
+
+
+def history(context: Context, change: str) -> History:
+    """All that happened to a change so far, in order."""
+    records = [entry.value for entry in context.change_journal(change).entries()]
+    return tuple(convert(record, _KINDS[record["kind"]]) for record in records if record.get("kind") in _KINDS)
