@@ -14,7 +14,7 @@ from runner.agent.ledger import Ledger
 from runner.agent.loop import run_turn
 from runner.agent.tools import ENDING, ROLE_TOOLS, RoleKind
 from runner.agent.turn import Check, Link, Turn, TurnResult
-from runner.limits import Limit
+from runner.limits import Limit, Rates
 from runner.models.base import Entry, Model, Place, Reply, Tool, ToolCall, Usage
 from sandbox.base import ExecResult, FileRefused, SandboxDied
 
@@ -116,19 +116,13 @@ def says(*calls: tuple[str, Mapping[str, Any]], text: str = "", model: str = "te
     return Reply(text, made, wire={"say": text}, model=model, **(fields | more))
 
 
-@dataclass(frozen=True)
-class TenDollars:
-    """Ten dollars per million tokens, in and out."""
-
-    dearest_input: Decimal = Decimal("0.00001")
-    output: Decimal = Decimal("0.00001")
-
+TEN_DOLLARS = Rates(Decimal(10), Decimal(10))
 
 DONE = ("done", {"summary": "It works."})
 
 
 def link(model: Model) -> Link:
-    return Link(model.name, lambda: model, TenDollars(), lambda usage: usage.total * Decimal("0.00001"))
+    return Link(model.name, lambda: model, TEN_DOLLARS, lambda usage: usage.total * Decimal("0.00001"))
 
 
 @dataclass
