@@ -1,6 +1,6 @@
 """Budget arithmetic, pure: what a call may cost at most, how far its output cap must come down, what was spent.
 
-Money is USD, rates are USD per million tokens, times are seconds. The rules are those of docs/agent.md, "Budget".
+Money is USD, times are seconds. The rules are those of docs/agent.md, "Budget".
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
-MILLION = Decimal(1_000_000)
 LOWEST_CAP = 4_000  # tokens; below this a reply is cut off more often than it helps
 
 
-@dataclass(frozen=True)
-class Rates:
-    """What a token can cost at most: `input` is the dearest input rate (cache write, long context), USD per million."""
+class Rates(Protocol):
+    """What a token can cost at most, in USD: the dearest input rate (cache write, long context) and the output rate."""
 
-    input: Decimal
-    output: Decimal
+    @property
+    def dearest_input(self) -> Decimal: ...
+    @property
+    def output(self) -> Decimal: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def reserve(prompt: int, cap: int, rates: Rates | None) -> Amount:
     """The most that a call can use: `prompt` tokens in, `cap` tokens out, thinking included."""
     if rates is None:
         return Amount(prompt + cap, None)
-    return Amount(prompt + cap, (prompt * rates.input + cap * rates.output) / MILLION)
+    return Amount(prompt + cap, prompt * rates.dearest_input + cap * rates.output)
 
 
 def spent(bookings: Iterable[Booking]) -> Spent:
@@ -91,7 +92,7 @@ def lower_cap(prompt: int, cap: int, rates: Rates | None, limit: Limit, used: Am
     if limit.max_cost is not None:
         if rates is None or used.cost is None:
             return None
-        left = (limit.max_cost - used.cost) * MILLION - prompt * rates.input
+        left = limit.max_cost - used.cost - prompt * rates.dearest_input
         if left < 0:
             return None
         if rates.output > 0:

@@ -14,8 +14,9 @@ from runner.agent.ledger import Ledger
 from runner.agent.loop import run_turn
 from runner.agent.tools import ENDING, ROLE_TOOLS, RoleKind
 from runner.agent.turn import Check, Link, Turn, TurnResult
-from runner.limits import Limit, Rates
+from runner.limits import Limit
 from runner.models.base import Entry, Model, Place, Reply, Tool, ToolCall, Usage
+from runner.models.prices import Rates
 from sandbox.base import ExecResult, FileRefused, SandboxDied
 
 
@@ -116,7 +117,7 @@ def says(*calls: tuple[str, Mapping[str, Any]], text: str = "", model: str = "te
     return Reply(text, made, wire={"say": text}, model=model, **(fields | more))
 
 
-TEN_DOLLARS = Rates(Decimal(10), Decimal(10))
+TEN_DOLLARS = Rates(Decimal("0.00001"), Decimal("0.00001"))  # a token; ten dollars a million
 
 DONE = ("done", {"summary": "It works."})
 
