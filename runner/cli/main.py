@@ -1,0 +1,174 @@
+"""The command `relay`: a lazy group over the table of commands, and the only error boundary of the program.
+
+Nothing but click is imported until a command is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from runner import __version__
+from runner.cli.table import COMMANDS, GROUPS, NOT_IN_THIS_VERSION, Entry
+
+# Failures that a user must read, by the name of their class, so that no room has to be imported to know them. A class
+# may also say it itself by an attribute `exit_code`. Anything else is a bug of ours.
+EXPECTED = {
+    "sandbox.base.SandboxError": 4,
+    "sandbox.base.SandboxDied": 4,
+    "sandbox.image.SetupFailed": 4,
+    "runner.git.command.GitError": 4,
+    "runner.models.base.ModelError": 4,
+    "runner.stages.context.ProviderDown": 4,
+    "runner.lock.Locked": 5,
+    "runner.agent.ledger.BudgetReached": 7,
+    "runner.stages.context.Interrupted": 130,
+    "pipelines.problems.PipelineError": 2,
+}
+# The disk's doing, not ours: full, over quota, read-only, broken.
+_DISK = {"ENOSPC", "EDQUOT", "EROFS", "EIO"}
+
+BUG = 3
+MACHINERY = 4
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell says of a command that SIGPIPE ended
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, and listed by the table's own words."""
+
+    entries: Mapping[str, Entry] = COMMANDS
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, entry in self.entries.items() if _built(name, entry)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self.entries.get(cmd_name)
+        if entry is None and cmd_name not in NOT_IN_THIS_VERSION:
+            return None
+        if entry is None or not _built(cmd_name, entry):
+            raise click.UsageError(f"`{ctx.command_path} {cmd_name}` is not in this version", ctx)
+        if entry.module is None:
+            return _group(cmd_name, entry)
+        command = import_module(entry.module).command
+        assert isinstance(command, click.Command)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.entries[name].help) for name in self.list_commands(ctx)])
+
+
+def _built(name: str, entry: Entry) -> bool:
+    """Whether the command's module is there; a group's, when any of its commands is."""
+    if entry.module is None:
+        return any(_built(each, inner) for each, inner in GROUPS[name].items())
+    return find_spec(entry.module) is not None
+
+
+def _group(name: str, entry: Entry) -> LazyGroup:
+    group = LazyGroup(name, help=entry.help, no_args_is_help=True)
+    group.entries = GROUPS[name]
+    return group
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with: relay init, then relay doctor, then relay pipeline run",
+)
+@click.version_option(__version__, prog_name="relay")
+def root() -> None:
+    """A strong model plans and reviews, a fast one implements, your tests decide what lands."""
+
+
+def main() -> None:
+    """The console entry point."""
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run one command and give its exit code (the table of codes: docs/commands.md). Never raises."""
+    try:
+        shadowed = _shadowed()
+        if shadowed:
+            _say(shadowed)
+            return MACHINERY
+        code = root.main(args=list(arguments), prog_name="relay", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        # The reader has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 (the boundary: everything else in the program catches the narrowest)
+        return _failed(error, environment)
+
+
+def _failed(error: Exception, environment: Mapping[str, str]) -> int:
+    code = exit_code(error)
+    if code is None:
+        from runner.cli.bug import write_log
+
+        log = write_log(error, environment)
+        _say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        _say(f"this is a bug of relay; the traceback is in {log}")
+        return BUG
+    from runner.redact import escape_terminal, known_secrets, mask
+
+    text = mask(str(error), known_secrets(environment)) or type(error).__name__
+    hint = getattr(error, "hint", "")
+    text = escape_terminal(f"{text}\n  {hint}" if hint else text)
+    if type(error).__name__ == "PipelineError":  # its lines begin with file:line:col, which editors understand
+        click.echo(text, err=True)
+    else:
+        _say(text)
+    return code
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The exit code of an expected failure; None for a bug of ours."""
+    own = getattr(error, "exit_code", None)
+    if isinstance(own, int):
+        return own
+    for cls in type(error).__mro__:
+        if f"{cls.__module__}.{cls.__qualname__}" in EXPECTED:
+            return EXPECTED[f"{cls.__module__}.{cls.__qualname__}"]
+    if isinstance(error, OSError):
+        import errno
+
+        if errno.errorcode.get(error.errno or 0) in _DISK:
+            return MACHINERY
+    return None
+
+
+def _shadowed() -> str:
+    """One sentence when another project's `pipelines` or `sandbox` stands before ours in the search path."""
+    home = Path(__file__).parents[2]
+    for name in ("pipelines", "sandbox"):
+        spec = find_spec(name)
+        origin = Path(spec.origin).parent.parent if spec and spec.origin else None
+        if origin is None or origin.resolve() != home.resolve():
+            where = spec.origin if spec and spec.origin else "nowhere"
+            return (
+                f"another `{name}` ({where}) hides relay's own: run relay without PYTHONPATH, "
+                "from a virtual environment of its own"
+            )
+    return ""
+
+
+def _say(text: str) -> None:
+    click.echo(f"relay: {text}", err=True)

@@ -1,0 +1,38 @@
+"""The options that many commands share, so that they are called and explained alike everywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner.redact import escape_terminal
+
+repo_option: Callable[[Any], Any] = click.option(
+    "--repo",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=".",
+    show_default="the current directory",
+    help="The git repository.",
+)
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print the same facts as JSON on standard output."
+)
+
+
+def example(*lines: str) -> str:
+    """An epilog with an example, each line as it is typed."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def say(text: str = "") -> None:
+    """Print for people: control characters of untrusted text are escaped."""
+    click.echo(escape_terminal(text))
+
+
+def say_json(value: object) -> None:
+    """Print for programs: one JSON value, ASCII only, so that no terminal can be hurt by it."""
+    click.echo(json.dumps(value, indent=2))
