@@ -97,7 +97,11 @@ def read_blobs(repository: Repository, blobs: Iterable[str]) -> dict[str, bytes]
 
 def ls_tree(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
     """Every file, link and submodule of a tree (or commit), by its full path, in git's order."""
-    output = run(repository.plumbing, "ls-tree", "-r", "-z", "--full-tree", tree).stdout
+    return parse_ls_tree(run(repository.plumbing, "ls-tree", "-r", "-z", "--full-tree", tree).stdout)
+
+
+def parse_ls_tree(output: bytes) -> dict[bytes, TreeEntry]:
+    """What `git ls-tree -z` printed: `<octal mode> <kind> <id> TAB <path> NUL`, repeated."""
     entries = {}
     for line in output.split(b"\0")[:-1]:
         about, path = line.split(b"\t", 1)
@@ -109,12 +113,7 @@ def ls_tree(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
 def entry(repository: Repository, tree: str, path: bytes) -> TreeEntry | None:
     """What a tree (or commit) has at `path`, or None."""
     output = run(repository.plumbing, "ls-tree", "-z", "--full-tree", tree, b"--", path).stdout
-    for line in output.split(b"\0")[:-1]:
-        about, found = line.split(b"\t", 1)
-        if found == path:
-            mode, _, object_id = about.split(b" ")
-            return _entry(int(mode, 8), object_id.decode())
-    return None
+    return parse_ls_tree(output).get(path)
 
 
 def read_path(repository: Repository, tree: str, path: bytes) -> bytes | None:

@@ -1,0 +1,100 @@
+"""From a tree to a directory: the raw content of every file, written by relay itself.
+
+No filter, no end-of-line conversion, no hook: what the gate sees is what the objects hold. LFS pointers stay pointers,
+submodules are empty folders, links stay links.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from runner.git.cache import make_folder, once, owner_for, write_file
+from runner.git.command import GitError, Session, run, session
+from runner.git.names import is_plain
+from runner.git.objects import EXECUTABLE, SYMLINK, TreeEntry, parse_ls_tree
+from runner.git.repo import Repository
+
+# Files look a little older than they are, so that an index written in the same second can trust them.
+_OLDER = 2
+
+
+def base_directory(
+    repository: Repository, tree: str, cache: Path, uid: int, gid: int, *, now: Callable[[], float] = time.time
+) -> Path:
+    """A directory that holds exactly `tree`, below `cache/bases`; made once, to be mounted and never written.
+
+    All files and folders have the same modification time, and belong to uid:gid when relay is root. Raises GitError
+    for a tree that cannot be checked out safely (`..`, `.git`, two entries of one name), a missing object, a full disk.
+    """
+    owner = owner_for(uid, gid)
+
+    def make(part: Path) -> None:
+        entries = everything(repository, tree)
+        stamp = int(now()) - _OLDER
+        _materialise(repository, entries, part, owner, stamp)
+
+    return once(cache / "bases" / f"{tree}-{uid}", make)
+
+
+def everything(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
+    """All paths of a tree with its folders, a folder before what is in it. Raises GitError for one that is not safe."""
+    entries = parse_ls_tree(run(repository.plumbing, "ls-tree", "-r", "-t", "-z", "--full-tree", tree).stdout)
+    for path in entries:
+        if not all(is_plain(part) for part in path.split(b"/")):
+            raise GitError(f"tree {tree} holds the path {path!r}, which git itself would not check out")
+    return entries
+
+
+def _materialise(
+    repository: Repository,
+    entries: Mapping[bytes, TreeEntry],
+    root: Path,
+    owner: tuple[int, int] | None,
+    stamp: int,
+) -> None:
+    folders = [root]
+    try:
+        for path, entry in entries.items():
+            if entry.kind != "blob":
+                folders.append(_at(root, path))
+                make_folder(folders[-1], owner)
+        files = [(path, entry) for path, entry in entries.items() if entry.kind == "blob"]
+        with tempfile.TemporaryFile() as wanted:
+            wanted.write(b"".join(entry.id.encode() + b"\n" for _, entry in files))
+            wanted.seek(0)
+            with session(repository.plumbing, "cat-file", "--batch", "--buffer", stdin=wanted) as talk:
+                for path, entry in files:
+                    _write(talk, entry, _at(root, path), owner, stamp)
+    except FileExistsError as error:
+        raise GitError(f"a tree has two entries of one name, {error.filename!r}: see `git fsck`") from error
+    root.chmod(0o755)
+    if owner is not None:
+        os.chown(root, *owner)
+    for folder in reversed(folders):
+        os.utime(folder, (stamp, stamp))
+
+
+def _write(talk: Session, entry: TreeEntry, path: Path, owner: tuple[int, int] | None, stamp: int) -> None:
+    header = talk.line().split()
+    if len(header) != 3:
+        raise GitError(
+            f"object {entry.id} is missing, so the tree cannot be checked out: see `git fsck`; "
+            "in a partial clone, `git fetch --refetch` brings all objects"
+        )
+    content = talk.exactly(int(header[2]))
+    talk.exactly(1)
+    if entry.mode == SYMLINK:
+        os.symlink(content.partition(b"\0")[0], os.fsencode(path))  # noqa: PTH211 (the target is bytes)
+        if owner is not None:
+            os.lchown(path, *owner)
+    else:
+        write_file(path, content, owner, 0o755 if entry.mode == EXECUTABLE else 0o644)
+    os.utime(path, (stamp, stamp), follow_symlinks=False)
+
+
+def _at(root: Path, path: bytes) -> Path:
+    return root / os.fsdecode(path)
