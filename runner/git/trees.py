@@ -46,6 +46,8 @@ def _sort_in(root: _Folder, path: bytes, change: Change) -> None:
     at = root
     for part in folders:
         if at.entries.get(part) is not None:
+            if change is None:
+                return  # what is set there takes the place of all of it
             raise ValueError(f"{path!r} lies below another path that is set")
         at = at.folders.setdefault(part, _Folder())
     if change is not None and _sets(at.folders.get(name)):
