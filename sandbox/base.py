@@ -35,7 +35,10 @@ class Mount:
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """Everything that makes one container. `user` is `uid:gid`; `env` is all the environment there is."""
+    """Everything that makes one container. `user` is `uid:gid`.
+
+    `env` comes on top of the image's own environment and relay's few defaults; nothing of the host comes in.
+    """
 
     image: str
     user: str

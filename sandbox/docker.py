@@ -1,0 +1,402 @@
+"""The engine: the only module that speaks to Docker. Each method is one request, or start to end of one container.
+
+Whatever the engine refuses or leaves unanswered comes out as SandboxError, in a sentence with what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from sandbox import command as commands
+from sandbox.base import CommandRun, SandboxError, SandboxSpec
+from sandbox.harden import create_request
+from sandbox.reap import owner_labels
+from sandbox.shell import ContainerState, Shell, entrypoint
+from sandbox.stream import Stream
+
+_ANSWER = 60.0  # seconds that one request may take
+_REFUSALS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What the engine says about itself. `missing` names the limits of DESIGN's sandbox that it cannot enforce."""
+
+    version: str
+    cgroup: str  # "1" or "2"
+    storage: str
+    cpus: float
+    memory: int  # bytes
+    runtimes: tuple[str, ...]
+    security: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExecState:
+    """The engine's word on an exec: does it run, and what did it end with."""
+
+    running: bool
+    status: int | None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A container, volume or image found by its labels."""
+
+    id: str
+    labels: Mapping[str, str]
+    tags: tuple[str, ...] = ()
+    created: float = 0.0  # seconds since the epoch
+    size: int = 0  # bytes
+
+
+def connect(*, environ: Mapping[str, str] | None = None) -> Engine:
+    """The engine that DOCKER_HOST names, else the one at the usual socket. Raises SandboxError with what to do."""
+    where = (os.environ if environ is None else environ).get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    try:
+        client = docker.APIClient(base_url=where, version="auto", timeout=int(_ANSWER))
+    except _REFUSALS as error:
+        raise SandboxError(_no_engine(where, str(error))) from error
+    return Engine(client)
+
+
+def _no_engine(where: str, said: str) -> str:
+    path = where.removeprefix("unix://")
+    if "Permission denied" in said or "PermissionError" in said:
+        return f"no permission on {path}: `sudo usermod -aG docker $USER`, then log in anew"
+    if where.startswith("unix://") and not Path(path).exists():
+        return f"no Docker engine at {path}: install and start one (`make engine` does it on Debian and Ubuntu)"
+    return f"the Docker engine at {where} does not answer: `systemctl start docker`, or set DOCKER_HOST ({said})"
+
+
+@contextlib.contextmanager
+def _asking(what: str) -> Iterator[None]:
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise SandboxError(f"{what}: {error.explanation or error}") from error
+    except _REFUSALS as error:
+        raise SandboxError(f"{what}: the Docker engine does not answer ({error})") from error
+
+
+class Engine:
+    """An open connection to the engine; safe to share between threads. Close it, or use `with`."""
+
+    def __init__(self, client: docker.APIClient) -> None:
+        self._client = client
+        self._info: EngineInfo | None = None
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def info(self) -> EngineInfo:
+        """Version, cgroup version, size and missing limits. Asked once."""
+        if self._info is None:
+            with _asking("cannot ask the engine about itself"):
+                said: dict[str, Any] = self._client.info()
+            limits = {"memory": "MemoryLimit", "swap": "SwapLimit", "cpus": "CpuCfsQuota", "pids": "PidsLimit"}
+            self._info = EngineInfo(
+                version=said["ServerVersion"],
+                cgroup=said.get("CgroupVersion", "1"),
+                storage=said["Driver"],
+                cpus=float(said["NCPU"]),
+                memory=int(said["MemTotal"]),
+                runtimes=tuple(sorted(said.get("Runtimes", {}))),
+                security=tuple(said.get("SecurityOptions") or ()),
+                missing=tuple(name for name, key in limits.items() if not said.get(key)),
+            )
+        return self._info
+
+    # sandboxes and gates
+
+    def start(self, spec: SandboxSpec, *, python: bool = True) -> Shell:
+        """A hardened container with an agent on its stream: a turn's sandbox. Close it.
+
+        `python` False takes the agent in plain sh even where the image has python3. Raises SandboxError.
+        """
+        container = self.create(spec, entrypoint(python=python))
+        try:
+            stream = self.attach(container)
+            try:
+                self.start_container(container)
+                shell = Shell(container, stream, self, output=spec.limits.output)
+                shell.greet()
+            except BaseException:
+                stream.close()
+                raise
+        except BaseException:
+            self.remove(container)
+            raise
+        return shell
+
+    def run_command(
+        self,
+        spec: SandboxSpec,
+        command: str,
+        *,
+        timeout: float,
+        collect: tuple[str, ...] = (),
+        result_bytes: int = 32 * 1024**2,
+    ) -> CommandRun:
+        """Run a gate's command in a hardened container of its own, judged by the engine, within `timeout` seconds.
+
+        `/relay` inside is an empty volume of `result_bytes`; the regular files named by `collect` come back from it.
+        Raises SandboxError for machinery only: whatever the command does is in the CommandRun.
+        """
+        return commands.run_command(self, spec, command, timeout=timeout, collect=collect, result_bytes=result_bytes)
+
+    # containers
+
+    def create(self, spec: SandboxSpec, main: Sequence[str]) -> str:
+        """A hardened container, marked as made by this process, not yet started; its id."""
+        owned = replace(spec, labels={**owner_labels(), **spec.labels})
+        return self.create_raw(create_request(owned, main, cpus=self.info().cpus))
+
+    def create_raw(self, request: Mapping[str, object]) -> str:
+        """A container from the engine's own JSON; its id."""
+        with _asking(f"cannot make a container of {request['Image']}"):
+            made = self._client.create_container_from_config(dict(request))  # type: ignore[no-untyped-call]
+        return cast(str, made["Id"])
+
+    def attach(self, container: str) -> Stream:
+        """The streams of a container's main process; attach before it starts, so that nothing is lost."""
+        with _asking("cannot attach to a container"):
+            params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            return _stream(self._client.attach_socket(container, params=params))
+
+    def start_container(self, container: str) -> None:
+        with _asking("cannot start a container"):
+            self._client.start(container)
+
+    def state(self, container: str) -> ContainerState | None:
+        """What became of a container, None when there is none of that id."""
+        with _asking("cannot inspect a container"):
+            try:
+                said = self._client.inspect_container(container)["State"]
+            except docker.errors.NotFound:
+                return None
+        return ContainerState(bool(said["Running"]), int(said["ExitCode"]), bool(said["OOMKilled"]))
+
+    def settle(self, container: str, *, wait: float) -> ContainerState | None:
+        """The state of a container whose stream has ended, given up to `wait` seconds to be booked by the engine."""
+        with contextlib.suppress(*_REFUSALS):
+            self._client.wait(container, timeout=cast("Any", wait))
+        return self.state(container)
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Everything the engine says about a container."""
+        with _asking("cannot inspect a container"):
+            return cast("dict[str, Any]", self._client.inspect_container(container))
+
+    def kill(self, container: str) -> None:
+        """End every process of a container now; nothing happens when it is over already."""
+        with _asking("cannot kill a container"), contextlib.suppress(docker.errors.NotFound):
+            try:
+                self._client.kill(container)
+            except docker.errors.APIError as error:
+                if error.status_code != 409:
+                    raise
+
+    def remove(self, container: str) -> None:
+        """Kill and remove; nothing happens when there is none. Also what never started."""
+        with _asking("cannot remove a container"), contextlib.suppress(docker.errors.NotFound):
+            try:
+                self._client.remove_container(container, force=True, v=True)
+            except docker.errors.APIError as error:
+                if error.status_code != 409:  # 409: another one removes it at this moment
+                    raise
+                self._client.wait(container, condition="removed", timeout=int(_ANSWER))
+
+    def containers(self, label: str | None = None, *, volume: str | None = None) -> tuple[Labelled, ...]:
+        """Containers in any state with a label (`name` or `name=value`), or with a volume."""
+        filters = {key: value for key, value in (("label", label), ("volume", volume)) if value}
+        with _asking("cannot list containers"):
+            found = self._client.containers(all=True, filters=filters)
+        return tuple(Labelled(each["Id"], each.get("Labels") or {}) for each in found)
+
+    def exec_start(self, container: str, command: commands.Command) -> tuple[str, Stream]:
+        """Start a command in a running container: the exec's id and its output."""
+        with _asking("cannot start a command"):
+            made = self._client.exec_create(
+                container,
+                ["/bin/sh", "-c", command.text],
+                stdin=False,
+                environment=dict(command.env),
+                user=command.user,
+                workdir=command.workdir,
+            )
+            return made["Id"], _stream(self._client.exec_start(made["Id"], socket=True))
+
+    def exec_state(self, execution: str) -> ExecState:
+        """Whether an exec runs, and its status. One of a container that is gone does not run and has no status."""
+        with _asking("cannot ask how a command ended"):
+            try:
+                said = self._client.exec_inspect(execution)
+            except docker.errors.NotFound:
+                return ExecState(False, None)
+        return ExecState(bool(said["Running"]), said["ExitCode"])
+
+    def archive(self, container: str, path: str, limit: int) -> bytes | None:
+        """The tar of one path of a running container, cut after `limit` bytes; None when there is no such path."""
+        with _asking("cannot read from a container"):
+            try:
+                stream, _ = self._client.get_archive(container, path)
+            except docker.errors.NotFound:
+                return None
+            got = bytearray()
+            with contextlib.closing(cast("Any", stream)):
+                for piece in stream:
+                    got += piece
+                    if len(got) > limit:
+                        break
+        return bytes(got[:limit])
+
+    def saw_oom(self, container: str) -> bool:
+        """Whether the engine saw any process of the container ended for want of memory."""
+        with _asking("cannot read the engine's events"):
+            filters = {"container": [container], "event": ["oom"]}
+            until: Any = f"{time.time():.6f}"
+            events = self._client.events(since=1, until=until, filters=filters, decode=True)
+            with contextlib.closing(events):
+                seen = any(True for _ in events)
+        state = self.state(container)
+        return seen or (state is not None and state.oom)
+
+    # volumes
+
+    def create_volume(self, name: str, options: Mapping[str, str], *, labels: Mapping[str, str]) -> None:
+        """A volume of the engine's `local` driver, marked as ours. Mounting is tried only when a container starts."""
+        with _asking("cannot make a volume"):
+            self._client.create_volume(
+                name, driver="local", driver_opts=dict(options), labels={**owner_labels(), **labels}
+            )
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume with whatever container of ours still holds it; nothing happens when there is none."""
+        with _asking(f"cannot remove the volume {name}"), contextlib.suppress(docker.errors.NotFound):
+            try:
+                self._client.remove_volume(name, force=True)
+            except docker.errors.APIError as error:
+                if error.status_code != 409:
+                    raise
+                for holder in self.containers(volume=name):
+                    self.remove(holder.id)
+                self._client.remove_volume(name, force=True)
+
+    def volumes(self, label: str) -> tuple[Labelled, ...]:
+        """Volumes with a label (`name` or `name=value`); `id` is the name."""
+        with _asking("cannot list volumes"):
+            found = self._client.volumes(filters={"label": label})["Volumes"] or []
+        return tuple(Labelled(each["Name"], each.get("Labels") or {}) for each in found)
+
+    # images
+
+    def image_id(self, name: str) -> str | None:
+        """The id of an image, None when the engine does not have it."""
+        config = self.image(name)
+        return None if config is None else str(config["Id"])
+
+    def image(self, name: str) -> dict[str, Any] | None:
+        """Everything the engine says about an image, None when it does not have it."""
+        with _asking(f"cannot inspect the image {name}"):
+            try:
+                return cast("dict[str, Any]", self._client.inspect_image(name))  # type: ignore[no-untyped-call]
+            except docker.errors.ImageNotFound:
+                return None
+
+    def pull(self, name: str, on_line: Callable[[str], None] = lambda line: None) -> str:
+        """Fetch an image from its registry; its id. Raises SandboxError when no registry gives it."""
+        repository, tag = _named(name)
+        with _asking(f"cannot pull {name}"):
+            for said in self._client.pull(repository, tag=tag, stream=True, decode=True):
+                if "error" in said:
+                    raise SandboxError(f"cannot pull {name}: {said['error']}")
+                if "id" in said and "progressDetail" not in said:
+                    on_line(f"{said['id']}: {said['status']}")
+        found = self.image_id(name)
+        if found is None:
+            raise SandboxError(f"cannot pull {name}: the engine has no such image afterwards")
+        return found
+
+    def load(self, archive: Iterable[bytes], *, tag: str, changes: Sequence[str] = ()) -> str:
+        """An image from the tar of a root file system, with Dockerfile-like `changes`; its id."""
+        repository, name = _named(tag)
+        with _asking(f"cannot import {tag}"):
+            self._client.import_image_from_stream(archive, repository=repository, tag=name, changes=list(changes))
+        return str(self.image_id(tag))
+
+    def commit(self, container: str, *, tag: str, config: Mapping[str, object]) -> str:
+        """Keep a container's file system as an image; its id. `config` is merged over the container's own."""
+        repository, name = _named(tag)
+        with _asking(f"cannot commit {tag}"):
+            made = self._client.commit(container, repository=repository, tag=name, conf=dict(config))
+        return str(made["Id"])
+
+    def images(self, label: str) -> tuple[Labelled, ...]:
+        """Images with a label."""
+        with _asking("cannot list images"):
+            found = self._client.images(filters={"label": label})
+        return tuple(
+            Labelled(
+                each["Id"], each.get("Labels") or {}, tuple(each.get("RepoTags") or ()), each["Created"], each["Size"]
+            )
+            for each in found
+        )
+
+    def remove_image(self, image: str) -> bool:
+        """Remove an image or a tag. False when a container uses it."""
+        with _asking(f"cannot remove the image {image}"):
+            try:
+                self._client.remove_image(image, force=False)
+            except docker.errors.ImageNotFound:
+                return True
+            except docker.errors.APIError as error:
+                if error.status_code == 409:
+                    return False
+                raise
+        return True
+
+
+def _named(name: str) -> tuple[str, str]:
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, "latest")
+
+
+def _stream(opened: Any) -> Stream:
+    """A hijacked connection. The HTTP client may have read past the headers: what it holds comes first."""
+    connection: socket.socket = opened._sock
+    response = opened._response
+    connection.setblocking(False)
+    buffered = response.raw._fp.fp
+    held = len(buffered.peek())
+    early = bytes(buffered.read1(held)) if held else b""
+
+    def release() -> None:
+        if not opened.closed:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            response.close()
+            opened.close()
+
+    return Stream(connection, early, release)

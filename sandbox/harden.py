@@ -1,0 +1,113 @@
+"""What makes a container safe to run a model's code: one function from a spec to the engine's own create request.
+
+Raw JSON of the Docker Engine API (`ContainerCreate`), so that what is asked can be read here without the SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sandbox.base import Mount, SandboxSpec
+
+HOME = "/home/relay"
+SETUP_HOME = "/opt/relay/home"  # what setup left in its home directory; linked into HOME when a container starts
+SPOOL = "/run/relay"
+_DEFAULTS = {
+    "HOME": HOME,
+    "USER": "relay",
+    "LOGNAME": "relay",
+    "LANG": "C.UTF-8",
+    "GIT_AUTHOR_NAME": "relay",
+    "GIT_AUTHOR_EMAIL": "sandbox@relay.invalid",
+    "GIT_COMMITTER_NAME": "relay",
+    "GIT_COMMITTER_EMAIL": "sandbox@relay.invalid",
+}
+_MIB = 1024**2
+
+# Links what setup left in its home directory into the fresh, writable one. `.cache` stays a real directory, since
+# nearly every tool writes there.
+PREPARE = f"""
+h={SETUP_HOME}
+if [ -d $h ]; then
+    for f in $h/* $h/.[!.]*; do
+        case $f in $h/.cache) continue ;; esac
+        [ -e "$f" ] && ln -s "$f" "$HOME/"
+    done
+    if [ -d $h/.cache ]; then
+        mkdir "$HOME/.cache"
+        for f in $h/.cache/*; do [ -e "$f" ] && ln -s "$f" "$HOME/.cache/"; done
+    fi
+fi
+"""
+
+
+def _tmpfs(spec: SandboxSpec) -> dict[str, str]:
+    uid, gid = spec.user.split(":")
+    size = max(64 * _MIB, min(1024 * _MIB, spec.limits.memory // 4))
+    # exec: scripts in pytest's tmp_path and compiled tests must run; a tmpfs is noexec by default.
+    common = "rw,exec,nosuid,nodev"
+    return {
+        "/tmp": f"{common},size={size},mode=1777",
+        HOME: f"{common},size={size},mode=0700,uid={uid},gid={gid}",
+        SPOOL: f"{common},size={64 * _MIB},mode=0700,uid={uid},gid={gid}",
+    }
+
+
+def mount_request(mount: Mount) -> dict[str, object]:
+    """A mount as the engine wants it. Nothing is copied from the image into a volume."""
+    request: dict[str, object] = {
+        "Type": mount.kind,
+        "Source": mount.source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+    }
+    if mount.kind == "volume":
+        request["VolumeOptions"] = {"NoCopy": True}
+    return request
+
+
+def environment(env: Mapping[str, str]) -> list[str]:
+    """The environment of a container, built from nothing: relay's defaults and what the policy says."""
+    return [f"{name}={value}" for name, value in {**_DEFAULTS, **env}.items()]
+
+
+def create_request(spec: SandboxSpec, entrypoint: Sequence[str], *, cpus: float) -> dict[str, object]:
+    """The hardened container for `spec`, running `entrypoint`. `cpus` is what the engine has: more is refused by it."""
+    limits = spec.limits
+    return {
+        "Image": spec.image,
+        "Entrypoint": list(entrypoint),
+        "Cmd": [],
+        "User": spec.user,
+        "WorkingDir": spec.workdir,
+        "Env": environment(spec.env),
+        "Labels": dict(spec.labels),
+        "Tty": False,
+        "OpenStdin": True,
+        "StdinOnce": True,  # when relay is gone, stdin ends and with it the agent: nothing is left running
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": "none" if spec.network == "none" else "bridge",
+            "ReadonlyRootfs": True,
+            "Privileged": False,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "IpcMode": "private",
+            "Init": True,
+            "Memory": limits.memory,
+            "MemorySwap": limits.memory,
+            "NanoCpus": int(min(limits.cpus, cpus) * 1e9),
+            "PidsLimit": limits.pids,
+            "Ulimits": [
+                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "nofile", "Soft": 16384, "Hard": 16384},
+                {"Name": "fsize", "Soft": 8 * 1024 * _MIB, "Hard": 8 * 1024 * _MIB},
+            ],
+            "Tmpfs": _tmpfs(spec),
+            "Mounts": [mount_request(mount) for mount in spec.mounts],
+            "LogConfig": {"Type": "none", "Config": {}},
+        },
+    }
