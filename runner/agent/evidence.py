@@ -91,8 +91,10 @@ def evidence_text(evidence: Evidence) -> str:
             return _review(evidence)
         case PermissionRefused():
             return (
-                f"### A permission was refused\n\nYou changed {', '.join(evidence.paths)}, which is protected, and the "
-                "change does not pass without that. The permission was asked for and not given:\n\n"
+                "### A permission was refused\n\nYou changed these protected files, and the change does not pass "
+                "without that. The permission was asked for and not given.\n\n"
+                + fenced("paths", "\n".join(evidence.paths))
+                + "\n\n"
                 + fenced("reason", evidence.reason)
             )
         case TurnEnded():

@@ -135,12 +135,11 @@ def implement_opening(project: Project, change: ChangeFacts, round_facts: RoundF
         back = f"## Round {round_facts.round} of {round_facts.max_rounds}: why it came back\n\n" + "\n\n".join(
             evidence_text(evidence) for evidence in round_facts.evidence
         )
-    permitted = ", ".join(f"`{pattern}`" for pattern in change.permitted)
-    rights = (
-        f"## Permitted\n\nOf the protected files, this change may alter: {permitted}."
-        if permitted
-        else "## Permitted\n\nThis change has no permission to alter protected files. New tests need none."
-    )
+    rights = "## Permitted\n\nThis change has no permission to alter protected files. New tests need none."
+    if change.permitted:
+        rights = "## Permitted\n\nOf the protected files, this change may alter those that match:\n\n" + fenced(
+            "patterns", "\n".join(change.permitted)
+        )
     ask = "Build this change, test it, then end your turn with `done`."
     return _joined(_spec(change), rights, _project(project), back, ask)
 
