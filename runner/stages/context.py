@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.docker import Engine
-from sandbox.workspace import Backend
-
 from pipelines.pipeline import Pipeline, Role, Stage, Task, Verb
 from runner.agent.ledger import Ledger
 from runner.agent.turn import Emit
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.stages.names import change_journal_ref
+from sandbox.docker import Engine
+from sandbox.workspace import Backend
 
 
 class Interrupted(Exception):

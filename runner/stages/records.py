@@ -36,6 +36,15 @@ class Spending:
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the command line said; it wins over the file."""
+
+    tasks: tuple[str, ...] = ()
+    may_change: tuple[str, ...] = ()
+    max_cost: str | None = None  # USD
+
+
+@dataclass(frozen=True)
 class Started:
     """Key `start` of the run. Files beside it: the pipeline as run and every file that it names."""
 
@@ -47,7 +56,7 @@ class Started:
     landing_commit: str
     tasks: Mapping[str, str]  # id -> title (first line)
     sources: Mapping[str, str]  # task id -> path:blob of the file it came from
-    options: Mapping[str, str]  # what the command line said, by option
+    options: Options
     relay: str  # version
     at: float
     kind: Literal["start"] = "start"
@@ -63,6 +72,8 @@ class PlannedRecord:
     body: str
     changes: tuple[ChangeText, ...]
     base: str  # the landing branch's commit that the planner saw
+    role: str = ""  # empty: there is no plan stage, the task's text is the spec
+    model: str = ""
     why: str = ""
     spent: tuple[Spending, ...] = ()
     seconds: float = 0.0

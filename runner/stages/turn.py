@@ -1,0 +1,199 @@
+"""One role's turn: a workspace of a tree, a sandbox around it, the loop, and what is kept of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.pipeline import Role
+from runner.agent.loop import run_turn
+from runner.agent.tools import ENDING, ROLE_TOOLS, RoleKind
+from runner.agent.turn import Check, Turn, TurnResult
+from runner.codec import decode, encode
+from runner.git.checkout import base_directory, git_layer
+from runner.models.base import Place, Usage
+from runner.stages.context import Context, Interrupted, ProviderDown
+from runner.stages.models import asker, chain
+from runner.stages.names import turn_folder
+from runner.stages.records import Spending, Tokens
+from sandbox.base import Limits as SandboxLimits
+from sandbox.base import Sandbox, SandboxSpec
+from sandbox.image import Environment
+from sandbox.workspace import Workspace, open_workspace
+
+KEPT: frozenset[str] = frozenset({"provider", "budget", "cancelled"})  # ends after which the turn can go on
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A turn to take. `tree` is what the workspace holds, `history` the commit whose history the model may read."""
+
+    key: str
+    kind: RoleKind
+    role: Role
+    place: Place
+    tree: str
+    history: str
+    environment: Environment
+    system: str
+    opening: str
+    check: Check | None = None
+    timeout: float = 1800.0
+    idle_timeout: float = 600.0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A turn that ended: how, its workspace as it was left, its masked transcript and what it cost."""
+
+    result: TurnResult
+    workspace: Workspace
+    base: str  # the tree that the workspace began with
+    transcript: bytes
+    spent: tuple[Spending, ...]
+
+    @property
+    def model(self) -> str:
+        """Who spoke last."""
+        return self.result.models[-1] if self.result.models else ""
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What a turn's folder was begun with, so that a resume lays the same layers below the same upper."""
+
+    tree: str
+    history: str
+
+
+@contextmanager
+def taken(context: Context, assignment: Assignment) -> Iterator[Taken]:
+    """Take the turn, or go on with it, and give it to the block; its folder is removed when the block succeeds.
+
+    A turn that ended as `budget` keeps its folder, to go on from there. Raises Interrupted when the session is to end,
+    ProviderDown when no model answers, SandboxError.
+    """
+    folder = turn_folder(context.folder, assignment.key)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    base = _base(folder, assignment)
+    workspace = open_workspace(
+        context.engine,
+        context.backend,
+        home=folder / "workspace",
+        base=base_directory(context.repository, base.tree, context.cache, context.uid, context.gid),
+        extras=assignment.environment.extras,
+        gitdir=git_layer(context.repository, base.tree, base.history, context.cache, context.uid, context.gid),
+        name=f"relay-{context.run}-{assignment.key}",
+        uid=context.uid,
+        gid=context.gid,
+        files=context.files,
+    )
+    try:
+        result = _run(context, assignment, workspace, folder / "transcript.jsonl")
+        yield Taken(
+            result,
+            workspace,
+            base.tree,
+            context.mask((folder / "transcript.jsonl").read_text()).encode(),
+            spending(context, assignment.role.name, assignment.key),
+        )
+        if result.end not in KEPT:
+            workspace.remove()
+            (folder / "transcript.jsonl").unlink(missing_ok=True)
+            (folder / "base.json").unlink(missing_ok=True)
+            folder.rmdir()
+    finally:
+        workspace.detach()
+
+
+def _base(folder: Path, assignment: Assignment) -> _Base:
+    path = folder / "base.json"
+    if path.exists():
+        return decode(path.read_bytes(), _Base)
+    base = _Base(assignment.tree, assignment.history)
+    path.with_suffix(".new").write_bytes(encode(base))
+    path.with_suffix(".new").rename(path)
+    return base
+
+
+def _run(context: Context, assignment: Assignment, workspace: Workspace, transcript: Path) -> TurnResult:
+    turn = Turn(
+        key=assignment.key,
+        place=assignment.place,
+        system=assignment.system,
+        opening=assignment.opening,
+        tools=ROLE_TOOLS[assignment.kind],
+        ending=ENDING[assignment.kind],
+        max_steps=assignment.role.max_steps,
+        timeout=assignment.timeout,
+        idle_timeout=assignment.idle_timeout,
+        check=assignment.check,
+    )
+    result = run_turn(
+        turn,
+        chain=chain(context, assignment.role),
+        ask=asker(context),
+        sandbox_for=_starter(context, assignment.environment, workspace),
+        ledger=context.ledger,
+        transcript=transcript,
+        emit=context.emit,
+        now=context.clock,
+        cancelled=context.cancelled.is_set,
+    )
+    if result.end == "cancelled":
+        raise Interrupted
+    if result.end == "provider":
+        raise ProviderDown(f"{assignment.role.name}: {result.detail}")
+    return result
+
+
+def _starter(context: Context, environment: Environment, workspace: Workspace) -> Callable[[], Sandbox]:
+    return lambda: context.engine.start(sandbox_spec(context, environment, workspace, "turn"))
+
+
+def sandbox_spec(context: Context, environment: Environment, workspace: Workspace, kind: str) -> SandboxSpec:
+    """The container around a workspace. A gate never has the network."""
+    policy = context.pipeline.sandbox
+    limits = policy.limits
+    return SandboxSpec(
+        image=environment.image_id,
+        user=f"{context.uid}:{context.gid}",
+        mounts=(workspace.mount,),
+        labels=context.labels(kind),
+        env=policy.env,
+        network=policy.network if kind == "turn" else "none",
+        limits=SandboxLimits(limits.cpus, limits.memory, limits.pids, limits.output),
+    )
+
+
+def spending(context: Context, role: str, key: str) -> tuple[Spending, ...]:
+    """What one turn cost, by model."""
+    account = context.ledger.account(key)
+    return tuple(
+        Spending(
+            role=role,
+            model=model,
+            calls=account.calls.get(model, 0),
+            tokens=tokens(usage),
+            cost_usd=None if account.cost is None else float(account.cost_of(model)),
+            at_most=account.spent.at_most,
+        )
+        for model, usage in account.usage.items()
+    )
+
+
+def tokens(usage: Usage) -> Tokens:
+    """A usage as the JSON of a run shows it."""
+    return Tokens(
+        input=usage.fresh,
+        output=usage.output,
+        cache_read=usage.cache_read,
+        cache_write=usage.cache_write + usage.cache_write_1h,
+    )
+
+
+def by_model(spent: tuple[Spending, ...]) -> Mapping[str, Spending]:
+    """The same, to look a model up."""
+    return {entry.model: entry for entry in spent}
