@@ -13,11 +13,11 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from sandbox.base import SandboxError
 
@@ -48,13 +48,11 @@ _ORIGINS = ("Debian", "Ubuntu")
 
 
 class Importer(Protocol):
-    """The part of the engine that this room needs."""
+    """The part of the engine that this needs."""
 
     def image_id(self, name: str) -> str | None: ...
 
-    def import_image(
-        self, stream: IO[bytes], tag: str, *, env: Mapping[str, str], labels: Mapping[str, str]
-    ) -> str: ...
+    def load(self, archive: Iterable[bytes], *, tag: str, changes: Sequence[str] = ()) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -132,10 +130,9 @@ def _build(engine: Importer, on_line: Callable[[str], None]) -> str:
         archive = folder / "debian.tar"
         _bootstrap(tool, codename, sources, folder, archive, on_line)
         on_line(f"importing {archive.stat().st_size // 1_000_000} MB into the engine as {TAG}")
+        changes = (f"ENV PATH={PATH}", "ENV LANG=C.UTF-8", f"LABEL {LABEL}=debian", f"LABEL relay.suite={codename}")
         with archive.open("rb") as stream:
-            return engine.import_image(
-                stream, TAG, env={"PATH": PATH, "LANG": "C.UTF-8"}, labels={LABEL: "debian", "relay.suite": codename}
-            )
+            return engine.load(iter(lambda: stream.read(1 << 20), b""), tag=TAG, changes=changes)
 
 
 def _bootstrap(
@@ -174,7 +171,7 @@ def _codename() -> str:
         text = Path("/etc/os-release").read_text()
     except OSError:
         text = ""
-    values = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
+    values: dict[str, str] = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
     family = {values.get("ID", ""), *values.get("ID_LIKE", "").split()}
     codename = values.get("VERSION_CODENAME", "")
     if not codename or not family & {"debian", "ubuntu"}:
