@@ -292,7 +292,7 @@ REPLIES = Record(
                 ),
                 unique=False,
             ),
-            "The replies, in any order.",
+            "The replies; the first that fits is played.",
             required=True,
         ),
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pipelines.build import Draft
-from pipelines.check import Path, nearest
+from pipelines.findings import Path, nearest
 from pipelines.nodes import Position
 from pipelines.pipeline import Pipeline, Role, Stage, Verb
 from pipelines.problems import Problem, Severity, shown

@@ -11,8 +11,8 @@ from typing import NoReturn
 import yaml
 
 from pipelines.build import build
-from pipelines.check import Findings
 from pipelines.files import FileRefused, Files, FolderFiles, FrozenFiles
+from pipelines.findings import Findings
 from pipelines.lint import Facts, lint
 from pipelines.nodes import Items, Node, Pairs, Position, Scalar
 from pipelines.pipeline import Pipeline
@@ -175,7 +175,11 @@ class _Reader:
             return self.alias(event)
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self.tell(event, f"the tag {shown(str(tag))}", "delete it; quote what must be text")
+            self.tell(
+                event,
+                f"the tag {shown(str(tag).replace('tag:yaml.org,2002:', '!!'))}",
+                "delete it; put quotes around a text",
+            )
         before = self.left
         match event:
             case yaml.ScalarEvent():
@@ -220,7 +224,7 @@ class _Reader:
             if not isinstance(key, Scalar):
                 self.refuse(start, "a key that is a list or a mapping", "keys are text")
             if key.plain and key.text == "<<":
-                self.tell(start, "a merge key `<<`", "write the keys out")
+                self.tell(start, "the merge key `<<`", "write the keys out")
             elif key.text in lines:
                 what = f"the key {shown(key.text)} stands twice (first on line {lines[key.text]})"
                 self.tell(start, what, "delete one")

@@ -1,4 +1,4 @@
-"""Task files and texts to `Task` values: front matter, ids, and the order in which they run."""
+"""Task files and texts to `Task` values: front matter, ids, and what they need."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Protocol, cast
 
-from pipelines.check import BAD, Findings, check, nearest
+from pipelines.check import check
 from pipelines.files import WILD
+from pipelines.findings import BAD, Findings, nearest
 from pipelines.keys import TASK_MATTER
 from pipelines.nodes import Node, Position
 from pipelines.pipeline import Pipeline, Task
@@ -84,21 +85,7 @@ def numbered(tasks: Sequence[Task]) -> tuple[Task, ...]:
 def with_tasks(pipeline: Pipeline, texts: Iterable[str], *, may_change: tuple[str, ...] = ()) -> Pipeline:
     """The pipeline with more tasks, as `--task TEXT` gives them. Without ids of their own they are `t1`, `t2`..."""
     more = [Task("", text.strip(), may_change=may_change) for text in texts]
-    return replace(pipeline, tasks=in_run_order(numbered([*pipeline.tasks, *more])))
-
-
-def in_run_order(tasks: Sequence[Task]) -> tuple[Task, ...]:
-    """What a task needs before it, then higher priority first, then the order given. Cycles go last, as given."""
-    waiting = sorted(tasks, key=lambda task: -task.priority)
-    known = {task.id for task in tasks}
-    done: set[str] = set()
-    ordered: list[Task] = []
-    while waiting:
-        ready = next((task for task in waiting if not (set(task.needs) & known) - done), waiting[0])
-        waiting.remove(ready)
-        done.add(ready.id)
-        ordered.append(ready)
-    return tuple(ordered)
+    return replace(pipeline, tasks=numbered([*pipeline.tasks, *more]))
 
 
 def check_ids(tasks: Sequence[Task], found: dict[str, Findings], at: dict[str, Position]) -> None:
