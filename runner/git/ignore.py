@@ -30,8 +30,9 @@ def ignored(
             os.mkdir(os.path.join(os.fsencode(stub), folder))  # noqa: PTH102, PTH118 (paths are bytes)
         for path, content in rules.items():
             Path(stub, os.fsdecode(path)).write_bytes(content)
-        handle = Handle(Path(stub), {**repository.plumbing.variables, "GIT_WORK_TREE": stub})
-        # Without the dot, a name that begins with a colon would be a pattern.
+        # This command knows no literal pathspecs, and takes every path literally but for a magic word at its beginning.
+        extra = {"GIT_WORK_TREE": stub, "GIT_LITERAL_PATHSPECS": ""}
+        handle = Handle(Path(stub), {**repository.plumbing.variables, **extra})
         asked = b"".join(b"./%s\0" % path for path in paths)
         output = run(handle, "check-ignore", "--no-index", "--stdin", "-z", stdin=asked, accept=(0, 1), timeout=timeout)
     return frozenset(path.removeprefix(b"./") for path in output.stdout.split(b"\0")[:-1])
