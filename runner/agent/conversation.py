@@ -97,6 +97,8 @@ class Conversation:
                 before = result_bytes(self.entries)
                 self.entries = shortened(self.entries, record.upto, record.keep)
                 self.freed += before - result_bytes(self.entries)
+                if not self.counted:
+                    self._count_anew()
             case "end" if record.final:
                 self.ended = record
             case "end":
