@@ -47,6 +47,7 @@ class Session:
     stages: Stages
     pipeline: Pipeline
     ended: threading.Event = field(default_factory=threading.Event)
+    parked: threading.Event = field(default_factory=threading.Event)  # the stage that failed has let go of everything
     failure: BaseException | None = None
     result: RunResult | None = None
 
@@ -137,6 +138,7 @@ def _checkpoint(name: str, shape: type[T], call: Callable[[Stages], T]) -> T:
             return encode(call(session.stages)).decode()
         except BaseException as error:
             session.fail(error)
+            session.parked.set()
             threading.Event().wait()  # parked: the process ends, and the step was never recorded
             raise
 

@@ -9,7 +9,7 @@ from runner.git import refs
 from runner.git.journal import Journal
 from runner.git.survey import checked_out_branches
 from runner.stages.context import Context
-from runner.stages.names import branch_ref, landed_ref
+from runner.stages.names import landed_ref
 from runner.stages.records import DecisionRecord, GateRecord, OpenRecord, PermitRecord, ReviewRecord, TurnRecord
 
 T = TypeVar("T")
@@ -49,9 +49,9 @@ def opened(context: Context, change: str) -> OpenRecord:
 
 
 def head_of(context: Context, change: str) -> str:
-    """The commit on the change's branch."""
-    head = refs.read(context.repository, branch_ref(context.run, change))
-    return head or opened(context, change).spec_commit
+    """The commit that the change's last recorded turn left; at first its spec. The journal says it, not the branch."""
+    turns = [record for record in history(context, change) if isinstance(record, TurnRecord)]
+    return turns[-1].head if turns else opened(context, change).spec_commit
 
 
 History = tuple[TurnRecord | GateRecord | PermitRecord | ReviewRecord | DecisionRecord, ...]

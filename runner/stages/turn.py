@@ -12,7 +12,8 @@ from runner.agent.loop import run_turn
 from runner.agent.tools import ENDING, ROLE_TOOLS, RoleKind
 from runner.agent.turn import Check, Turn, TurnResult
 from runner.codec import decode, encode
-from runner.git.checkout import base_directory, git_layer
+from runner.git.checkout import base_directory
+from runner.git.layer import git_layer
 from runner.models.base import Place, Usage
 from runner.stages.context import Context, Interrupted, ProviderDown
 from runner.stages.models import asker, chain
@@ -51,6 +52,7 @@ class Taken:
     result: TurnResult
     workspace: Workspace
     base: str  # the tree that the workspace began with
+    began: int  # seconds since the epoch, the same in every session
     transcript: bytes
     spent: tuple[Spending, ...]
 
@@ -66,6 +68,7 @@ class _Base:
 
     tree: str
     history: str
+    began: int
 
 
 @contextmanager
@@ -77,7 +80,7 @@ def taken(context: Context, assignment: Assignment) -> Iterator[Taken]:
     """
     folder = turn_folder(context.folder, assignment.key)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    base = _base(folder, assignment)
+    base = _base(folder, assignment, int(context.wall()))
     workspace = open_workspace(
         context.engine,
         context.backend,
@@ -96,6 +99,7 @@ def taken(context: Context, assignment: Assignment) -> Iterator[Taken]:
             result,
             workspace,
             base.tree,
+            base.began,
             context.mask((folder / "transcript.jsonl").read_text()).encode(),
             spending(context, assignment.role.name, assignment.key),
         )
@@ -108,11 +112,11 @@ def taken(context: Context, assignment: Assignment) -> Iterator[Taken]:
         workspace.detach()
 
 
-def _base(folder: Path, assignment: Assignment) -> _Base:
+def _base(folder: Path, assignment: Assignment, now: int) -> _Base:
     path = folder / "base.json"
     if path.exists():
         return decode(path.read_bytes(), _Base)
-    base = _Base(assignment.tree, assignment.history)
+    base = _Base(assignment.tree, assignment.history, now)
     path.with_suffix(".new").write_bytes(encode(base))
     path.with_suffix(".new").rename(path)
     return base

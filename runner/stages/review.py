@@ -1,0 +1,159 @@
+"""Review: every reviewer judges exactly the candidate that would land; an approval counts for one head and tree."""
+
+from __future__ import annotations
+
+from runner.agent.endings import review_check, review_of
+from runner.agent.openings import Earlier, ReviewFacts, review_opening
+from runner.agent.prompts import system_text
+from runner.codec import plain
+from runner.flow import Answered, At
+from runner.git.history import diff, patch_id_verbatim, tree_of
+from runner.git.journal import Journal
+from runner.git.objects import entry
+from runner.models.base import Place
+from runner.stages.branches import History, found, history, landing_tip
+from runner.stages.context import Context
+from runner.stages.environments import environment_of
+from runner.stages.evidence import review_value, summary_of
+from runner.stages.names import record_key, turn_key
+from runner.stages.project import change_facts, project_facts
+from runner.stages.records import Comment, GateRecord, ReviewRecord, TurnRecord
+from runner.stages.turn import Assignment, taken
+from runner.stages.verdicts import verdict_text
+
+REVIEW_TIMEOUT = 1800.0
+
+
+def review(context: Context, at: At) -> Answered:
+    """Ask every reviewer of the stage, one after the other; the first no goes back. Safe to repeat."""
+    for name in context.stage(at.stage).objects:
+        record = found(context.change_journal(at.change), record_key(at, name), ReviewRecord)
+        if record is None:
+            record = _carried_over(context, at, name) or _ask(context, at, name)
+        context.emit("review ended", role=name, decision=record.decision, comments=len(record.comments))
+        if record.end == "budget":
+            return Answered("budget", record.why)
+        if record.decision == "none":
+            return Answered("waits", f"{name} gave no usable review ({record.end}: {record.why}); decide yourself")
+        if record.decision == "request_changes":
+            return Answered("no", f"{name}: {record.summary}")
+    return Answered("yes")
+
+
+def _carried_over(context: Context, at: At, name: str) -> ReviewRecord | None:
+    """An approval of the same patch on an older landing branch stands; else the reviewer is asked again."""
+    past, gate = _standing(context, at)
+    old = next(
+        (r for r in reversed(past) if isinstance(r, ReviewRecord) and (r.stage, r.role) == (at.stage, name)), None
+    )
+    if old is None or old.decision != "approve" or old.head != gate.head or old.landing == gate.landing:
+        return None
+    repository = context.repository
+    same = patch_id_verbatim(repository, old.landing, old.tree) == patch_id_verbatim(
+        repository, gate.landing, gate.tree
+    )
+    if not same or set(gate.acknowledge) - set(old.acknowledged):
+        return None
+    record = ReviewRecord(
+        round=at.round,
+        stage=at.stage,
+        role=name,
+        model=old.model,
+        end="done",
+        decision="approve",
+        summary=old.summary,
+        comments=old.comments,
+        acknowledged=old.acknowledged,
+        landing=gate.landing,
+        head=gate.head,
+        tree=gate.tree,
+        opened=old.opened,
+        carried=True,
+        at=context.wall(),
+    )
+    context.change_journal(at.change).append(record_key(at, name), plain(record))
+    return record
+
+
+def _ask(context: Context, at: At, name: str) -> ReviewRecord:
+    past, gate = _standing(context, at)
+    role, journal = context.role(name), context.change_journal(at.change)
+    assignment = Assignment(
+        key=turn_key(at, name),
+        kind="review",
+        role=role,
+        place=Place(name, at.task, at.change, at.round),
+        tree=gate.tree,
+        history=gate.landing,
+        environment=environment_of(context, tree_of(context.repository, landing_tip(context))),
+        system=system_text("review", role.prompt),
+        opening=review_opening(
+            project_facts(context, gate.tree, role),
+            change_facts(context, at.change),
+            _facts(context, journal, at, past, gate, name),
+        ),
+        check=review_check(gate.acknowledge),
+        timeout=REVIEW_TIMEOUT,
+    )
+    with taken(context, assignment) as turn:
+        result = turn.result
+        said = review_of(result.payload) if result.payload is not None else None
+        record = ReviewRecord(
+            round=at.round,
+            stage=at.stage,
+            role=name,
+            model=turn.model,
+            end=result.end,
+            decision=said.decision if said else "none",
+            summary=context.mask(said.summary) if said else "",
+            comments=tuple(_comment(context, gate, c.path, c.line, c.body, c.severity) for c in said.comments)
+            if said
+            else (),
+            acknowledged=said.acknowledge if said else (),
+            landing=gate.landing,
+            head=gate.head,
+            tree=gate.tree,
+            opened=(*result.opened, *([f"{result.commands} commands"] if result.commands else [])),
+            spent=turn.spent,
+            why="" if result.end == "done" else context.mask(result.detail),
+            seconds=result.seconds,
+            at=context.wall(),
+        )
+        if result.end != "budget":
+            journal.append(record_key(at, name), plain(record), {"transcript.jsonl": turn.transcript})
+    return record
+
+
+def _standing(context: Context, at: At) -> tuple[History, GateRecord]:  # all that happened; the newest verdict
+    past = history(context, at.change)
+    return past, next(record for record in reversed(past) if isinstance(record, GateRecord))
+
+
+def _facts(context: Context, journal: Journal, at: At, past: History, gate: GateRecord, name: str) -> ReviewFacts:
+    turns = [record for record in past if isinstance(record, TurnRecord)]
+    reviews = [record for record in past if isinstance(record, ReviewRecord) and not record.carried]
+    approved = next((r for r in reversed(reviews) if r.role == name and r.decision == "approve"), None)
+    moved = approved is not None and approved.landing != gate.landing
+    return ReviewFacts(
+        ids={"landing branch": gate.landing, "head of the change": gate.head, "tree that would land": gate.tree},
+        patch=diff(context.repository, gate.landing, gate.tree),
+        verdict=verdict_text(context, journal, at),
+        summary=summary_of(past),
+        flags=gate.flags,
+        to_acknowledge=gate.acknowledge,
+        ignored=turns[-1].ignored,
+        earlier=[Earlier(r.round, r.role, review_value(r), _answer(turns, r.round)) for r in reviews],
+        moved=diff(context.repository, approved.tree, gate.tree) if approved is not None and moved else None,
+    )
+
+
+def _answer(turns: list[TurnRecord], after: int) -> str:
+    return next((turn.summary for turn in turns if turn.round > after and turn.summary), "")
+
+
+def _comment(
+    context: Context, gate: GateRecord, path: str, line: int | None, body: str, severity: str | None
+) -> Comment:
+    """A remark, tied to path and line only where they exist in the candidate."""
+    there = entry(context.repository, gate.tree, path.encode(errors="surrogateescape")) if path else None
+    return Comment(context.mask(body), path if there else None, line if there else None, severity)
