@@ -10,7 +10,7 @@ from dataclasses import replace
 from runner.models.base import Entry, ToolResult
 
 HEAD = 0.35  # of what is kept; what failed is usually told at the end
-LEFT_OUT = re.compile(r"\[\.\.\. (\d+) bytes left out \.\.\.\]")
+LEFT_OUT = re.compile(r"\n\[\.\.\. (\d+) bytes left out \.\.\.\]\n")
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -47,7 +47,8 @@ def capped(text: str, limit: int, *, omitted: int = 0, seam: int | None = None) 
     head = _first_bytes(text, int(limit * HEAD))
     tail = _last_bytes(text, limit - int(limit * HEAD))
     middle = text[len(head) : len(text) - len(tail)]
-    gone = len(middle.encode()) + omitted + sum(int(count) for count in LEFT_OUT.findall(middle))
+    counts = [int(count) for count in LEFT_OUT.findall(middle)]
+    gone = len(LEFT_OUT.sub("", middle).encode()) + omitted + sum(counts)
     return f"{head}\n[... {gone} bytes left out ...]\n{tail}"
 
 
