@@ -149,11 +149,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _until(date: str, start: str) -> float | None:
+    end = _date(date)
+    return None if end is None else max(0.0, (end - (_date(start) or datetime.now(UTC))).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
     try:
-        begin = parsedate_to_datetime(start) if start else datetime.now(UTC)
-        return max(0.0, (parsedate_to_datetime(date) - begin).total_seconds())
+        found = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _kind(status: int, words: list[str], message: str) -> ErrorKind:

@@ -54,9 +54,10 @@ class OpenAICompatible:
             body["tools"] = [_tool(tool) for tool in tools]
         if self._spec.effort:
             body["reasoning_effort"] = "high" if self._spec.effort == "max" else self._spec.effort
+        step = 1 + sum(entry.reply is not None for entry in history)
         while True:
             try:
-                return self._send(self._fitted(body))
+                return self._send(self._fitted(body), step)
             except ModelError as error:
                 named = self._refused_parameter(error, body)
                 if named is None:
@@ -78,11 +79,10 @@ class OpenAICompatible:
         said = str(error).replace("max_completion_tokens", "") if "max_tokens" in sent else str(error)
         return next((key for key in (*_OPTIONAL, "stream") if key in sent and key in said), None)
 
-    def _send(self, body: dict[str, Any]) -> Reply:
-        with translated(self._spec), sdk_errors(self._spec):
-            raw = self._client.chat.completions.with_streaming_response
-            with raw.create(**body) as answer:
-                return assemble(events(answer, self._spec), self._spec, answer.headers)
+    def _send(self, body: dict[str, Any], step: int) -> Reply:
+        raw = self._client.chat.completions.with_streaming_response
+        with translated(self._spec), sdk_errors(self._spec), raw.create(**body) as answer:
+            return assemble(events(answer, self._spec), self._spec, answer.headers, step=step)
 
 
 def open_model(spec: ModelSpec) -> OpenAICompatible:
@@ -92,11 +92,11 @@ def open_model(spec: ModelSpec) -> OpenAICompatible:
 
 def open_client(spec: ModelSpec) -> openai.OpenAI:
     """The SDK's client with nothing left to its environment, and no retry of its own."""
+    unset: dict[str, Any] = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
     return openai.OpenAI(
         api_key=spec.key or "none",
         base_url=spec.base_url or "https://api.openai.com/v1",
-        organization="",
-        project="",
+        default_headers=unset,
         max_retries=0,
         timeout=timeout(spec),
     )
@@ -136,8 +136,11 @@ def messages(name: str, history: Sequence[Entry]) -> list[dict[str, Any]]:
     return out
 
 
-def assemble(chunks: Iterable[dict[str, Any]], spec: ModelSpec, headers: Mapping[str, str]) -> Reply:
-    """One reply of the chunks of a stream, or of the one body of a server that does not stream."""
+def assemble(chunks: Iterable[dict[str, Any]], spec: ModelSpec, headers: Mapping[str, str], *, step: int = 1) -> Reply:
+    """One reply of the chunks of a stream, or of the one body of a server that does not stream.
+
+    `step` makes the ids of calls that came without one unique in the turn.
+    """
     message: dict[str, Any] = {}
     finish, usage, request_id = "", None, headers.get("x-request-id")
     for chunk in _checked(chunks, spec):
@@ -150,7 +153,7 @@ def assemble(chunks: Iterable[dict[str, Any]], spec: ModelSpec, headers: Mapping
         finish = choice.get("finish_reason") or finish
     if not finish:
         raise lost(spec, "The stream ended without a finish reason")
-    calls = _calls(message)
+    calls = _calls(message, step)
     stop = _STOPS.get(finish, "other")
     if calls and stop in ("end", "other"):
         stop = "tools"  # many servers say `stop` beside calls
@@ -221,13 +224,13 @@ def _checked(chunks: Iterable[dict[str, Any]], spec: ModelSpec) -> Iterator[dict
         yield chunk
 
 
-def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
+def _calls(message: dict[str, Any], step: int) -> tuple[ToolCall, ...]:
     calls = []
     for number, item in enumerate(message.get("tool_calls") or (), 1):
         item.pop("index", None)
         item.setdefault("type", "function")
         if not item.get("id"):
-            item["id"] = f"call-{number}"
+            item["id"] = f"call-{step}-{number}"
         function = item.setdefault("function", {})
         raw = function.get("arguments")
         args = raw if isinstance(raw, dict) else arguments(raw or "")

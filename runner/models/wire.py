@@ -82,7 +82,8 @@ class RecordingClient(httpx2.Client):
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        super().__init__(timeout=timeout(spec), follow_redirects=False)
+        # No connection outlives its answer: a turn's tools may run longer than a server keeps one open.
+        super().__init__(timeout=timeout(spec), limits=httpx2.Limits(max_keepalive_connections=0))
         self._spec = spec
         self.recorded: list[dict[str, Any]] = []
         self.recorded_headers: Mapping[str, str] = {}
