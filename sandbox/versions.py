@@ -32,7 +32,7 @@ def versions(engine: Engine) -> Mapping[str, str]:
 def in_registry(engine: Engine, image: str) -> bool:
     """Whether a registry would give `image` to the engine now. Downloads nothing; waits for one answer."""
     try:
-        engine._client.inspect_distribution(image)
+        engine._client.inspect_distribution(image)  # type: ignore[no-untyped-call]
     except (requests.exceptions.RequestException, OSError):
         return False
     return True

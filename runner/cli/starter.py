@@ -44,8 +44,8 @@ def pipeline_text(project: Project, *, target: str, registry: bool, vendors: Col
         setup = " && ".join(
             filter(None, (_packages(project), setup.removesuffix("pip install pytest").removesuffix(" && ")))
         )
-    names = sorted({key for model in (architect, implementer) for key in KEYS[model.split("/")[0]]})
-    keys = " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
+    vendors_used = sorted({model.split("/")[0] for model in (architect, implementer)})
+    keys = " and ".join(" or ".join(KEYS[vendor]) for vendor in vendors_used)
     about_image = "made by relay: no registry answered" if project.image != "debian" and not registry else "any image"
     lines = [
         "# How relay works on this repository. Check it with `relay doctor pipeline.yaml`, run it with",
@@ -86,21 +86,23 @@ def pipeline_text(project: Project, *, target: str, registry: bool, vendors: Col
 def make_text(relay: str, pipeline: str) -> str:
     """relay.mk: the main job without a terminal, printing relay's own exit code (make's is 2 for any failure)."""
     return f"""\
-# Written by `relay init`. make -f relay.mk relay: one run. make -f relay.mk overnight: the same, left alone, in a log.
+# Written by `relay init`. make -f relay.mk relay: one run. make -f relay.mk overnight: the same, words in a log.
+# A task: make -f relay.mk relay RELAY_ARGS='--task "..."'; without one, those of the pipeline file.
 # cron and systemd have a tiny PATH, so relay is named by its place (another: RELAY=/its/place)
 RELAY ?= {_make(relay)}
 PIPELINE ?= {_make(pipeline)}
+RELAY_ARGS ?=
 RELAY_LOG ?= relay-overnight.log
-HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+HERE := $(strip $(MAKEFILE_LIST))
 
 .PHONY: relay overnight
 relay:
-\t@cd "$(HERE)" && "$(RELAY)" pipeline run "$(PIPELINE)" </dev/null; \\
+\t@cd "$$(dirname "$(HERE)")" && "$(RELAY)" pipeline run "$(PIPELINE)" $(RELAY_ARGS) </dev/null; \\
 \t  code=$$?; echo "relay: exit code $$code"; exit $$code
 
 overnight:
-\t@cd "$(HERE)" && echo "relay: started, its words are in $(HERE)$(RELAY_LOG)" && \\
-\t  {{ "$(RELAY)" pipeline run "$(PIPELINE)" </dev/null >>"$(RELAY_LOG)" 2>&1; \\
+\t@cd "$$(dirname "$(HERE)")" && echo "relay: started, its words go to $(RELAY_LOG)" && \\
+\t  {{ "$(RELAY)" pipeline run "$(PIPELINE)" $(RELAY_ARGS) </dev/null >>"$(RELAY_LOG)" 2>&1; \\
 \t  code=$$?; echo "relay: exit code $$code" | tee -a "$(RELAY_LOG)"; exit $$code; }}
 """
 
