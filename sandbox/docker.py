@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -21,46 +20,14 @@ import requests.exceptions
 
 from sandbox import command as commands
 from sandbox.base import CommandRun, SandboxError, SandboxSpec
-from sandbox.harden import create_request
+from sandbox.harden import create_request, root_request
 from sandbox.reap import owner_labels
-from sandbox.shell import ContainerState, Shell, entrypoint
-from sandbox.stream import Stream
+from sandbox.shell import Shell, entrypoint
+from sandbox.stream import Stream, hijacked
+from sandbox.values import ContainerState, EngineInfo, ExecState, Labelled
 
 _ANSWER = 60.0  # seconds that one request may take
 _REFUSALS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
-
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """What the engine says about itself. `missing` names the limits of DESIGN's sandbox that it cannot enforce."""
-
-    version: str
-    cgroup: str  # "1" or "2"
-    storage: str
-    cpus: float
-    memory: int  # bytes
-    runtimes: tuple[str, ...]
-    security: tuple[str, ...]
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ExecState:
-    """The engine's word on an exec: does it run, and what did it end with."""
-
-    running: bool
-    status: int | None
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A container, volume or image found by its labels."""
-
-    id: str
-    labels: Mapping[str, str]
-    tags: tuple[str, ...] = ()
-    created: float = 0.0  # seconds since the epoch
-    size: int = 0  # bytes
 
 
 def connect(*, environ: Mapping[str, str] | None = None) -> Engine:
@@ -98,6 +65,7 @@ class Engine:
     def __init__(self, client: docker.APIClient) -> None:
         self._client = client
         self._info: EngineInfo | None = None
+        self._image: str | None = None
 
     def close(self) -> None:
         self._client.close()
@@ -170,6 +138,7 @@ class Engine:
 
     def create(self, spec: SandboxSpec, main: Sequence[str]) -> str:
         """A hardened container, marked as made by this process, not yet started; its id."""
+        self._image = spec.image
         owned = replace(spec, labels={**owner_labels(), **spec.labels})
         return self.create_raw(create_request(owned, main, cpus=self.info().cpus))
 
@@ -183,7 +152,7 @@ class Engine:
         """The streams of a container's main process; attach before it starts, so that nothing is lost."""
         with _asking("cannot attach to a container"):
             params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            return _stream(self._client.attach_socket(container, params=params))
+            return hijacked(self._client.attach_socket(container, params=params))
 
     def start_container(self, container: str) -> None:
         with _asking("cannot start a container"):
@@ -246,7 +215,7 @@ class Engine:
                 user=command.user,
                 workdir=command.workdir,
             )
-            return made["Id"], _stream(self._client.exec_start(made["Id"], socket=True))
+            return made["Id"], hijacked(self._client.exec_start(made["Id"], socket=True))
 
     def exec_state(self, execution: str) -> ExecState:
         """Whether an exec runs, and its status. One of a container that is gone does not run and has no status."""
@@ -256,6 +225,24 @@ class Engine:
             except docker.errors.NotFound:
                 return ExecState(False, None)
         return ExecState(bool(said["Running"]), said["ExitCode"])
+
+    def as_root(self, directory: Path, script: str, arguments: Sequence[str], *, image: str | None = None) -> None:
+        """Run a script of ours as root on a directory of the host, mounted at /mnt: for files that are not this user's.
+
+        Without `image` the last one used is taken, else any. Raises SandboxError when it fails.
+        """
+        chosen = image or self._image or next((each.id for each in self.images()), None)
+        if chosen is None:
+            raise SandboxError(f"no image to clean up {directory} with: remove it as root")
+        container = self.create_raw(root_request(chosen, directory, script, arguments))
+        try:
+            self.start_container(container)
+            with _asking("cannot run a container"):
+                status = self._client.wait(container, timeout=int(_ANSWER * 10))["StatusCode"]
+        finally:
+            self.remove(container)
+        if status:
+            raise SandboxError(f"cannot clean up {directory} (status {status}): remove it as root")
 
     def archive(self, container: str, path: str, limit: int) -> bytes | None:
         """The tar of one path of a running container, cut after `limit` bytes; None when there is no such path."""
@@ -353,10 +340,10 @@ class Engine:
             made = self._client.commit(container, repository=repository, tag=name, conf=dict(config))
         return str(made["Id"])
 
-    def images(self, label: str) -> tuple[Labelled, ...]:
-        """Images with a label."""
+    def images(self, label: str | None = None) -> tuple[Labelled, ...]:
+        """Images with a label, or all."""
         with _asking("cannot list images"):
-            found = self._client.images(filters={"label": label})
+            found = self._client.images(filters={"label": label} if label else {})
         return tuple(
             Labelled(
                 each["Id"], each.get("Labels") or {}, tuple(each.get("RepoTags") or ()), each["Created"], each["Size"]
@@ -381,22 +368,3 @@ class Engine:
 def _named(name: str) -> tuple[str, str]:
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
-
-
-def _stream(opened: Any) -> Stream:
-    """A hijacked connection. The HTTP client may have read past the headers: what it holds comes first."""
-    connection: socket.socket = opened._sock
-    response = opened._response
-    connection.setblocking(False)
-    buffered = response.raw._fp.fp
-    held = len(buffered.peek())
-    early = bytes(buffered.read1(held)) if held else b""
-
-    def release() -> None:
-        if not opened.closed:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            response.close()
-            opened.close()
-
-    return Stream(connection, early, release)

@@ -6,8 +6,10 @@ Raw JSON of the Docker Engine API (`ContainerCreate`), so that what is asked can
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sandbox.base import Mount, SandboxSpec
+from sandbox.reap import owner_labels
 
 HOME = "/home/relay"
 SETUP_HOME = "/opt/relay/home"  # what setup left in its home directory; linked into HOME when a container starts
@@ -108,6 +110,30 @@ def create_request(spec: SandboxSpec, entrypoint: Sequence[str], *, cpus: float)
             ],
             "Tmpfs": _tmpfs(spec),
             "Mounts": [mount_request(mount) for mount in spec.mounts],
+            "LogConfig": {"Type": "none", "Config": {}},
+        },
+    }
+
+
+def root_request(image: str, directory: Path, script: str, arguments: Sequence[str]) -> dict[str, object]:
+    """A container for a script of ours, never a model's: root with the few rights that files of other users need."""
+    return {
+        "Image": image,
+        "Entrypoint": ["/bin/sh", "-c", script, "relay", *arguments],
+        "Cmd": [],
+        "User": "0:0",
+        "WorkingDir": "/",
+        "Labels": {**owner_labels(), "relay.kind": "files"},
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": "none",
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "CapAdd": ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Memory": 512 * _MIB,
+            "PidsLimit": 64,
+            "Mounts": [mount_request(Mount("bind", str(directory.absolute()), "/mnt"))],
             "LogConfig": {"Type": "none", "Config": {}},
         },
     }

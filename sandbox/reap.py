@@ -67,7 +67,7 @@ def _removed(
 
 
 def _start_of(pid: int) -> str:
-    """Boot id and start time in ticks since boot (proc(5), /proc/pid/stat field 22), "" when there is no such process."""
+    """Boot id and start time in ticks since boot (proc(5), stat field 22); "" when there is no such process."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{after_name.split()[19]}"

@@ -16,6 +16,7 @@ from typing import Literal, NoReturn, Protocol, Self
 from sandbox.base import ExecResult, FileRefused, SandboxDied, SandboxError
 from sandbox.harden import PREPARE
 from sandbox.stream import Stream
+from sandbox.values import ContainerState
 
 _HERE = Path(__file__).parent
 _START = 60.0  # seconds for an agent to say that it is there, on a busy machine
@@ -37,15 +38,6 @@ echo want sh
 read -r n
 eval "$(head -c "$n")"
 """
-
-
-@dataclass(frozen=True)
-class ContainerState:
-    """What the engine says about a container. `status` is the exit status of its main process once it has ended."""
-
-    running: bool
-    status: int
-    oom: bool
 
 
 class Containers(Protocol):

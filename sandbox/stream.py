@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 _READ = 256 * 1024
 
@@ -62,3 +64,25 @@ class Stream:
             return False
         self._buffer += data
         return bool(data)
+
+
+def hijacked(opened: Any) -> Stream:
+    """The stream in what the SDK returns for `socket=True`.
+
+    The HTTP client may have read past the headers: what it holds comes first.
+    """
+    connection: socket.socket = opened._sock
+    response = opened._response
+    connection.setblocking(False)
+    buffered = response.raw._fp.fp
+    held = len(buffered.peek())
+    early = bytes(buffered.read1(held)) if held else b""
+
+    def release() -> None:
+        if not opened.closed:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            response.close()
+            opened.close()
+
+    return Stream(connection, early, release)

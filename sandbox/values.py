@@ -1,0 +1,48 @@
+"""What the engine says, as values: about itself, a container, an exec, and things found by label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What the engine says about itself. `missing` names the limits of DESIGN's sandbox that it cannot enforce."""
+
+    version: str
+    cgroup: str  # "1" or "2"
+    storage: str
+    cpus: float
+    memory: int  # bytes
+    runtimes: tuple[str, ...]
+    security: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExecState:
+    """The engine's word on an exec: does it run, and what did it end with."""
+
+    running: bool
+    status: int | None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A container, volume or image found by its labels."""
+
+    id: str
+    labels: Mapping[str, str]
+    tags: tuple[str, ...] = ()
+    created: float = 0.0  # seconds since the epoch
+    size: int = 0  # bytes
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """What the engine says about a container. `status` is the exit status of its main process once it has ended."""
+
+    running: bool
+    status: int
+    oom: bool
