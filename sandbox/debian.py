@@ -43,6 +43,7 @@ rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log 
 
 # What of the host's apt settings the building apt needs to reach the same mirror in the same way.
 _SETTINGS = re.compile(r"^Acquire::(?!IndexTargets|GzipIndexes|Languages|cdrom)\S+ \"", re.IGNORECASE)
+_STEP = re.compile(r"I: ((?:running apt|downloading|extracting|installing|creating) [\w /-]*)")
 _COMPONENTS = {"main", "contrib", "non-free", "non-free-firmware", "restricted", "universe", "multiverse"}
 _ORIGINS = ("Debian", "Ubuntu")
 
@@ -159,8 +160,8 @@ def _bootstrap(
         process.stdin.close()
         for line in process.stdout:
             last = [*last[-19:], line.rstrip()]
-            if line.startswith("I: "):
-                on_line(line.removeprefix("I: ").rstrip().rstrip("."))
+            if step := _STEP.match(line):
+                on_line(step[1])
     if process.returncode:
         said = "\n".join(f"  {line}" for line in last)
         raise SandboxError(f"mmdebstrap could not build the base image (exit {process.returncode}):\n{said}")

@@ -50,8 +50,8 @@ def command(file: Path | None, models: bool, repo: Path, as_json: bool) -> int:
     return 0 if not wrong else FILE if wrong == {"pipeline"} else MACHINE
 
 
-def _checks(file: Path | None, models: bool, repo: Path, stack: contextlib.ExitStack) -> Iterator[tuple[Check, bool]]:
-    """Every check with whether it is about the file, each when it is done, so that a reader sees it go on."""
+def _checks(file: Path | None, models: bool, repo: Path, stack: contextlib.ExitStack) -> Iterator[Check]:
+    """Every check, each when it is done, so that a reader sees it go on."""
     from runner.cli import checks
     from sandbox.docker import connect
     from sandbox.versions import versions
