@@ -149,6 +149,7 @@ def review_opening(project: Project, change: ChangeFacts, facts: ReviewFacts) ->
     ids = "\n".join(f"- {name}: {value}" for name, value in facts.ids.items())
     parts = [
         _spec(change),
+        _permitted(change.permitted),
         f"## What would land\n\n{ids}",
         "## The gate\n\nThese are the results of relay's own run, not the author's words.\n\n"
         + fenced("verdict", facts.verdict),
@@ -256,6 +257,16 @@ def _acknowledge(paths: Sequence[str]) -> str:
     return (
         "## To acknowledge\n\nThese protected files, or new configuration files, change. An approval must name each "
         "in `acknowledge`.\n\n" + fenced("paths", "\n".join(paths))
+    )
+
+
+def _permitted(patterns: Sequence[str]) -> str:
+    if not patterns:
+        return ""
+    return (
+        "## Permitted\n\nThe change may alter protected files that match these patterns. Their tests were judged as "
+        "the candidate has them, so nobody but you looks at whether they were weakened.\n\n"
+        + fenced("patterns", "\n".join(patterns))
     )
 
 

@@ -151,6 +151,7 @@ def test_the_reviewer_gets_the_whole_diff_and_what_to_acknowledge() -> None:
     for told in ("3" * 40, "passed: 4 passed", "conflict markers left", "build/out.o", "Now it rounds half up."):
         assert told in text
     assert "## To acknowledge" in text
+    assert "nobody but you looks" in text
     assert "the candidate that was approved" in review_opening(PROJECT, CHANGE, replace(FACTS, moved=PATCH))
 
 
