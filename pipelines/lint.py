@@ -24,7 +24,7 @@ class Facts:
     """What the checks know of the outside."""
 
     env: frozenset[str]  # names of environment variables that are set and not empty
-    branches: frozenset[str] | None  # of the repository; None: there is none to look into
+    branches: Callable[[], frozenset[str] | None]  # of the repository; None: there is none to look into
     price_known: Callable[[str], bool]  # whether the price list has `vendor/model`
     to_run: bool = True  # False: the file is judged, nothing starts: no task is needed, a missing key is a warning
 
@@ -205,8 +205,9 @@ TASK_EXAMPLE = '`tasks: ["Add a --version option"]` or `--task "Add a --version 
 def _outside(draft: Draft, pipeline: Pipeline, facts: Facts) -> Iterator[Problem]:
     """The target exists, and there is something to do."""
     target = pipeline.target
-    if target is not None and facts.branches is not None and target not in facts.branches:
-        meant = nearest(target, sorted(facts.branches))
+    branches = facts.branches() if target is not None else None
+    if target is not None and branches is not None and target not in branches:
+        meant = nearest(target, sorted(branches))
         hint = f"did you mean `{meant}`?" if meant else f"make it with `git branch {target}`"
         yield _problem(draft, _at(draft, ("target",)), f"there is no branch {shown(target)}", hint)
     if facts.to_run and not pipeline.tasks and not _has_problem_in(draft, ("tasks",)):

@@ -95,7 +95,7 @@ class Source:
                 if text is not None:
                     tasks.append(task_of_file(name, text, found[name], self.read_yaml))
                     at[name] = found[name].at.get(("id",), (1, 1))
-        named = numbered([*tasks, *(Task("", text.strip()) for text in more)])
+        named = numbered([*tasks, *(Task("", text.strip()) for text in more if text.strip())])
         check_ids(named, found, at)
         return named
 

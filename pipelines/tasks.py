@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Protocol, cast
@@ -14,7 +14,7 @@ from pipelines.files import WILD
 from pipelines.findings import BAD, Findings, nearest
 from pipelines.keys import TASK_MATTER
 from pipelines.nodes import Node, Position
-from pipelines.pipeline import Pipeline, Task
+from pipelines.pipeline import Task
 from pipelines.problems import shown
 
 FENCE = re.compile(r"---[ \t]*\r?\n")
@@ -80,12 +80,6 @@ def numbered(tasks: Sequence[Task]) -> tuple[Task, ...]:
     taken = {task.id for task in tasks}
     free = (f"t{n}" for n in range(1, 2 * len(tasks) + 1) if f"t{n}" not in taken)
     return tuple(task if task.id else replace(task, id=next(free)) for task in tasks)
-
-
-def with_tasks(pipeline: Pipeline, texts: Iterable[str], *, may_change: tuple[str, ...] = ()) -> Pipeline:
-    """The pipeline with more tasks, as `--task TEXT` gives them. Without ids of their own they are `t1`, `t2`..."""
-    more = [Task("", text.strip(), may_change=may_change) for text in texts]
-    return replace(pipeline, tasks=numbered([*pipeline.tasks, *more]))
 
 
 def check_ids(tasks: Sequence[Task], found: dict[str, Findings], at: dict[str, Position]) -> None:
