@@ -17,8 +17,8 @@ Kind = Literal["opening", "reply", "result", "note", "switch", "shortened", "end
 class Record:
     """One line of a transcript. Which fields are set follows from `kind`; `at` are seconds that the turn ran.
 
-    opening: system, text · reply: reply · result: call (its place in the reply), text, is_error, and what came of it ·
-    note: text · switch: link, text · shortened: upto, keep · end: end, text, payload, final.
+    opening: system, text · reply: reply · result: call (its place in the reply), text, is_error, what came of it,
+    payload · note: text · switch: link, text · shortened: upto, keep · end: end, text, payload, final.
     """
 
     kind: Kind
@@ -127,7 +127,7 @@ class Conversation:
         if record.opened and record.opened not in self.opened:
             self.opened.append(record.opened)
         if record.ends:
-            self.payload = self.last.calls[record.call].args or {}
+            self.payload = record.payload or {}
         if len(self.results) == len(self.last.calls):
             self._add(Entry(results=tuple(self.results[n] for n in range(len(self.last.calls)))))
             self.last = None

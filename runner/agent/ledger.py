@@ -6,8 +6,9 @@ All turns of a run share it. It is the only truth about what was spent: a resume
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,8 @@ class Account:
 
     usage: Mapping[str, Usage]
     spent: Spent
+    calls: Mapping[str, int] = field(default_factory=dict)  # by model
+    parts: Mapping[str, Spent] = field(default_factory=dict)  # `spent` by model
 
     @property
     def cost(self) -> Decimal | None:
@@ -117,7 +120,9 @@ class Ledger:
             usage: dict[str, Usage] = {}
             for call in calls:
                 usage[call.model] = usage.get(call.model, Usage()) + (call.usage or Usage())
-            return Account(usage, spent(call.booking for call in calls))
+            numbers = Counter(call.model for call in calls)
+            parts = {model: spent(call.booking for call in calls if call.model == model) for model in usage}
+            return Account(usage, spent(call.booking for call in calls), numbers, parts)
 
     def running(self) -> float:
         """Seconds that the run has been going, summed over its sessions."""

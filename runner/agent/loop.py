@@ -6,22 +6,22 @@ Read `run_turn`, then `_Loop.run`. What the turn has come to is in `conversation
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.agent.arguments import checked
+from runner.agent.calls import failed_beside, in_order, understood
 from runner.agent.conversation import Record, conversation, fault
 from runner.agent.ledger import BudgetReached, Ledger
 from runner.agent.metered import Metered
+from runner.agent.patience import STOPPED, Late, Patience
 from runner.agent.room import cap_for, output_limit, room_made
-from runner.agent.tools import TOOLS, tools_named
+from runner.agent.tools import tools_named
 from runner.agent.transcript import Transcript
 from runner.agent.turn import Ask, Emit, Link, Turn, TurnResult
 from runner.agent.waiting import wait_for
-from runner.agent.workbench import Outcome, Workbench
+from runner.agent.workbench import Workbench
 from runner.models.base import Model, ModelError, Reply, ToolCall
 from runner.models.retry import Cancelled
 from runner.outcomes import TurnEnd
@@ -31,7 +31,6 @@ UNUSABLE = 3  # replies in a row
 DEATHS = 3  # of the sandbox, in a turn
 GRACE = 15.0  # seconds that a tool may be late: its own time limit comes first
 STEPS_TOLD = (5, 1)  # steps left at which the model is reminded
-STOPPED = "stopped by the user"
 RESUMABLE: frozenset[TurnEnd] = frozenset({"provider", "budget", "cancelled"})
 
 
@@ -64,7 +63,16 @@ def run_turn(
     bench = Workbench(sandbox_for)
     with Transcript(transcript) as records:
         try:
-            loop = _Loop(turn, chain, ask, bench, ledger, records, emit, now, cancelled)
+            before = records.records[-1].at if records.records else 0.0
+            patience = Patience(
+                timeout=turn.timeout,
+                idle_timeout=turn.idle_timeout,
+                before=before,
+                ledger=ledger,
+                now=now,
+                cancelled=cancelled,
+            )
+            loop = _Loop(turn, chain, ask, bench, ledger, records, patience, emit)
             return loop.result(loop.run())
         finally:
             bench.close()
@@ -79,17 +87,14 @@ class _Loop:
         bench: Workbench,
         ledger: Ledger,
         records: Transcript,
+        patience: Patience,
         emit: Emit,
-        now: Callable[[], float],
-        cancelled: Callable[[], bool],
     ) -> None:
         self._turn, self._chain, self._ask_model, self._bench, self._ledger = turn, chain, ask, bench, ledger
-        self._records, self._emit, self._now, self._cancelled = records, emit, now, cancelled
+        self._records, self._patience, self._emit = records, patience, emit
         self._tools = tools_named(turn.tools)
         overhead = len(json.dumps([(tool.name, tool.description, dict(tool.schema)) for tool in self._tools]))
         self._state = conversation(records.records, overhead)
-        self._before, self._started, self._heard = self._state.at, now(), now()
-        self._doing, self._excused = "", 0.0
         self._models: dict[int, Model] = {}
         # Only the first call without a result can have been under way when the last session ended.
         self._again = self._state.last is not None and not self._state.ended
@@ -159,71 +164,60 @@ class _Loop:
 
     def _call_all(self, reply: Reply, wrong: str | None) -> _End | None:
         again, self._again = self._again, False
-        order = self._in_order(reply.calls)
+        order = in_order(reply.calls, self._turn.ending)
         for number in order:
             if number in self._state.results:
                 continue
             over = self._over()
             if over is not None:
                 return over
-            call = reply.calls[number]
-            outcome = Outcome(wrong, is_error=True) if wrong else self._call(call, again)
-            if isinstance(outcome, _End):
-                return outcome
+            told = Record("result", 0, call=number, text=wrong or "", is_error=True)
+            if not wrong:
+                carried_out = self._call(reply.calls[number], again)
+                if isinstance(carried_out, Late):
+                    return _End(carried_out.end, carried_out.detail)
+                told = replace(carried_out, call=number)
             again = False
-            ends = call.name in self._turn.ending and not outcome.is_error
-            text = outcome.text + (self._steps_left() if number == order[-1] and not ends else "")
-            self._record(
-                Record(
-                    "result",
-                    0,
-                    call=number,
-                    text=text,
-                    is_error=outcome.is_error,
-                    died=outcome.died,
-                    ends=ends,
-                    opened=outcome.opened,
-                    command=outcome.command,
-                )
+            if number == order[-1] and not told.ends:
+                told = replace(told, text=told.text + self._steps_left())
+            self._record(told)
+            self._emit(
+                "tool ran",
+                turn=self._turn.key,
+                step=self._state.steps,
+                tool=reply.calls[number].name,
+                error=told.is_error,
             )
-            self._emit("tool ran", turn=self._turn.key, step=self._state.steps, tool=call.name, error=outcome.is_error)
             end = self._ended()
             if end is not None:
                 return end
         return None
 
-    def _in_order(self, calls: Sequence[ToolCall]) -> list[int]:
-        """The calls as they stand, but those that end the turn last."""
-        return sorted(range(len(calls)), key=lambda number: calls[number].name in self._turn.ending)
-
-    def _call(self, call: ToolCall, again: bool) -> Outcome | _End:
-        if call.name not in self._turn.tools:
-            return Outcome(f"there is no tool {call.name}; you have {', '.join(self._turn.tools)}", is_error=True)
-        schema = TOOLS[call.name].schema
-        if call.args is None:
-            said = f"the arguments of {call.name} are no JSON object: {call.raw_args[:500]}"
-            return Outcome(f"{said}\nthe schema is {json.dumps(schema)}", is_error=True)
-        args, problems = checked(call.args, schema)
-        if problems:
-            said = f"{call.name} was not run: {'; '.join(problems)}"
-            return Outcome(f"{said}\nthe schema is {json.dumps(schema)}", is_error=True)
+    def _call(self, call: ToolCall, again: bool) -> Record | Late:
+        asked = understood(call, self._turn.tools)
+        if asked.wrong:
+            return Record("result", 0, text=asked.wrong, is_error=True)
         if call.name in self._turn.ending:
-            return self._end_by(args)
-        seconds = self._seconds_left()
-        self._doing = f"while this ran: {call.name} {str(args.get('command') or args.get('path'))[:200]}"
-        limit = output_limit(self._model())
-        return wait_for(
-            lambda: self._bench.run(call.name, args, seconds=seconds, limit=limit, again=again),
-            lambda: self._late(GRACE),
+            return self._end_by(asked.args)
+        seconds, limit = self._patience.left(), output_limit(self._model())
+        self._patience.begin(
+            f"while this ran: {call.name} {str(asked.args.get('command') or asked.args.get('path'))[:200]}"
         )
+        outcome = wait_for(
+            lambda: self._bench.run(call.name, asked.args, seconds=seconds, limit=limit, again=again),
+            lambda: self._patience.late(GRACE),
+        )
+        return outcome if isinstance(outcome, Late) else Record("result", 0, **vars(outcome))
 
-    def _end_by(self, args: Mapping[str, Any]) -> Outcome:
+    def _end_by(self, args: Mapping[str, Any]) -> Record:
         """An ending tool: accepted, or an error that says why not. The other calls of the reply have run."""
-        failed = [result.call.name for result in self._state.results.values() if result.is_error]
-        if failed:
-            return Outcome(f"not ended: {failed[0]}, called in the same reply, failed. Look at its result first", True)
-        wrong = self._turn.check(args) if self._turn.check else None
-        return Outcome(f"not accepted: {wrong}", is_error=True) if wrong else Outcome("accepted")
+        wrong = failed_beside(self._state.results.values())
+        if wrong is None and self._turn.check is not None:
+            said = self._turn.check(args)
+            wrong = f"not accepted: {said}" if said else None
+        if wrong:
+            return Record("result", 0, text=wrong, is_error=True)
+        return Record("result", 0, text="accepted", ends=True, payload=args)
 
     def _steps_left(self) -> str:
         left = self._turn.max_steps - self._state.steps
@@ -235,7 +229,7 @@ class _Loop:
 
     def _ask(self) -> _End | None:
         state, link = self._state, self._chain[self._state.link]
-        self._doing = f"waiting for {link.name}"
+        self._patience.begin(f"waiting for {link.name}")
         metered: Metered | None = None
         try:
             model = self._model()
@@ -254,7 +248,7 @@ class _Loop:
                     place=self._turn.place,
                     on_wait=self._waits,
                 ),
-                lambda: self._late(0.0),
+                self._patience.late,
             )
         except BudgetReached as reached:
             return _End("budget", str(reached))
@@ -264,9 +258,9 @@ class _Loop:
             if error.kind == "context":
                 return self._make_room(0)
             return self._switch(f"{link.name}: {error}", "provider")
-        if isinstance(reply, _End):
+        if isinstance(reply, Late):
             metered.abandon()
-            return reply
+            return _End(reply.end, reply.detail)
         self._record(Record("reply", 0, reply=reply))
         self._emit(
             "model replied",
@@ -304,46 +298,24 @@ class _Loop:
             self._models[number] = self._chain[number].open()
         return self._models[number]
 
-    # Time and the wish to stop
-
     def _over(self) -> _End | None:
-        return self._late(0.0) or (
-            _End("steps", f"{self._turn.max_steps} steps are used") if self._out_of_steps() else None
-        )
-
-    def _out_of_steps(self) -> bool:
-        return self._state.steps >= self._turn.max_steps and self._state.last is None
-
-    def _late(self, grace: float) -> _End | None:
-        if self._cancelled():
-            return _End("cancelled", STOPPED)
-        if self._elapsed() > self._turn.timeout + grace:
-            return _End("timeout", f"the turn took longer than {self._turn.timeout:.0f} s")
-        if self._now() - self._heard > self._turn.idle_timeout:
-            return _End("idle", f"no reply and no tool result for {self._turn.idle_timeout:.0f} s, {self._doing}")
-        if self._ledger.time_left() == 0:
-            return _End("budget", f"max-time is reached: the run has been going for {self._ledger.running():.0f} s")
+        late = self._patience.late()
+        if late is not None:
+            return _End(late.end, late.detail)
+        if self._state.steps >= self._turn.max_steps and self._state.last is None:
+            return _End("steps", f"{self._turn.max_steps} steps are used")
         return None
 
-    def _seconds_left(self) -> float:
-        left = self._ledger.time_left()
-        return min(self._turn.timeout - self._elapsed(), math.inf if left is None else left)
-
-    def _elapsed(self) -> float:
-        return self._before + self._now() - self._started - self._excused
-
     def _waits(self, seconds: float, why: str) -> None:
-        """The vendor asked for patience: that is no time of the turn."""
-        self._excused += seconds
-        self._heard += seconds
+        self._patience.excuse(seconds)
         self._emit("model waits", turn=self._turn.key, seconds=seconds, why=why)
 
     def _record(self, record: Record) -> None:
         """On the disk first, then true."""
-        told = Record(**{**vars(record), "at": self._elapsed()})
+        told = replace(record, at=self._patience.elapsed())
         self._records.append(told)
         self._state.take(told)
-        self._heard = self._now()
+        self._patience.heard()
 
 
 def _full(model: Model) -> str:

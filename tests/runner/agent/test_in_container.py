@@ -1,6 +1,7 @@
 """The loop with a real container: the tools do there what they do in the other tests."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,4 +75,16 @@ def test_a_turn_in_a_container_survives_its_death_and_an_interruption(engine: En
     assert texts[5] == "print('two')\n[exit status 0]"
     assert texts[6] == "1\tprint('two')"
     assert (table.work / "a" / "b.py").read_text() == "print('two')\n"
+    assert engine.containers(f"relay.run={table.run}") == ()
+
+
+def test_a_turn_that_is_cancelled_during_a_command_leaves_nothing_behind(engine: Engine, tmp_path: Path) -> None:
+    """Ctrl-C while a command runs: the turn ends at once, and its container is gone."""
+    tmp_path.chmod(0o755)
+    table = Contained(tmp_path, [Player([says(("bash", {"command": "touch started; sleep 300"}))])])
+    table.engine, table.run = engine, uuid.uuid4().hex
+    table.cancelled = lambda: (table.work / "started").exists()
+    begun = time.monotonic()
+    assert table.play().end == "cancelled"
+    assert time.monotonic() - begun < 30
     assert engine.containers(f"relay.run={table.run}") == ()

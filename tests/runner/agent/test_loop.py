@@ -10,7 +10,8 @@ import pytest
 
 from pipelines.pipeline import ScriptedCall, ScriptedReply
 from runner.limits import Limit
-from runner.models.base import ModelError, Reply, ToolCall, Usage
+from runner.models.base import Model, ModelError, Reply, ToolCall, Usage
+from runner.models.retry import ask_with_retry
 from runner.models.scripted import Scripted
 from tests.runner.agent.play import DONE, Player, Table, says
 
@@ -149,6 +150,13 @@ def test_what_an_ending_tool_says_is_checked_by_the_stage(tmp_path: Path) -> Non
     assert results(player) == ["not accepted: acknowledge tests/a"]
 
 
+def test_the_payload_is_what_the_tool_takes(tmp_path: Path) -> None:
+    """Null for what may be left out is gone, also after a resume, so that a stage reads plain values."""
+    review = {"decision": "approve", "summary": "Good.", "comments": None, "acknowledge": None}
+    table = Table(tmp_path, [Player([says(("review", review))])], role="review")
+    assert table.play().payload == table.play().payload == {"decision": "approve", "summary": "Good."}
+
+
 def test_a_refusal_goes_to_the_next_model_and_is_not_shown_to_it(tmp_path: Path) -> None:
     """Another model starts from what was done, not from a no."""
     first = Player([says(("bash", {"command": "echo one"})), says(text="I cannot.", stop="refusal")])
@@ -271,6 +279,49 @@ def test_an_attempt_whose_stream_was_cut_is_booked_at_its_reserve(tmp_path: Path
     result = Table(tmp_path, [first, second]).play()
     assert (result.end, result.at_most) == ("done", True)
     assert result.cost is not None and result.cost > Decimal("0.08")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelError("network", "no route", reached=False),
+        ModelError("overload", "busy", status=529),
+        ModelError("server", "oops", status=500),
+    ],
+)
+def test_an_attempt_that_the_vendor_did_not_take_costs_nothing(tmp_path: Path, error: ModelError) -> None:
+    """A request that never left, or was turned down, is settled at zero."""
+    second = Player([says(DONE, model="test/two")], name="test/two")
+    result = Table(tmp_path, [Player([error]), second]).play()
+    assert (result.end, result.at_most, result.cost) == ("done", False, Decimal("0.0011"))
+
+
+def test_a_wait_that_the_vendor_asked_for_is_no_time_of_the_turn(tmp_path: Path) -> None:
+    """An hour of rate limit is neither idle nor a time-out; the retries are the model layer's own."""
+    answers: list[Any] = [ModelError("rate", "slow down", status=429, retry_after=3000.0), says(DONE)]
+    table = Waiting(tmp_path, [Player([lambda: _next(answers)])])
+    result = table.play()
+    assert (result.end, result.seconds) == ("done", pytest.approx(0.0, abs=1.0))
+    assert table.said("model waits")[0]["why"] == "slow down"
+    assert (result.at_most, result.tokens.total) == (False, 110)
+
+
+class Waiting(Table):
+    """A table whose models are asked again, on its own clock."""
+
+    def _ask(self, model: Model, *args: Any, **keys: Any) -> Reply:
+        return ask_with_retry(model, *args, **keys, random=lambda: 0.0, sleep=self._pass)
+
+    def _pass(self, seconds: float) -> None:
+        self.clock[0] += seconds
+
+
+def _next(answers: list[Any]) -> Reply:
+    answer = answers.pop(0)
+    if isinstance(answer, ModelError):
+        raise answer
+    assert isinstance(answer, Reply)
+    return answer
 
 
 def test_a_reply_without_usage_is_booked_at_its_reserve(tmp_path: Path) -> None:
