@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipelines.pipeline import Gate
@@ -58,9 +60,8 @@ def baseline_of(context: Context, gate: Gate, tree: str, tip: str, environment: 
     if kept is not None:
         return kept
     context.emit("baseline started", gate=gate.name, tree=tree)
-    first, second = together(
-        context, [lambda n=n: run_gate(context, gate, tree, tip, environment, f"{gate.name}.L{n}") for n in (1, 2)]
-    )
+    runs = [partial(run_gate, context, gate, tree, tip, environment, f"{gate.name}.L{number}") for number in (1, 2)]
+    first, second = together(context, runs)
     found = read_baseline(gate, first.evidence, second.evidence)
     if isinstance(found, TargetRed):
         return Blamed(found.sentence, (first, second)[found.run].log)
@@ -68,7 +69,7 @@ def baseline_of(context: Context, gate: Gate, tree: str, tip: str, environment: 
     return found
 
 
-def together(context: Context, runs: list) -> list[Ran]:
+def together(context: Context, runs: Sequence[Callable[[], Ran]]) -> list[Ran]:
     """All runs, side by side as far as the machine's processors go."""
     room = int(context.engine.info().cpus // max(context.pipeline.sandbox.limits.cpus, 0.01))
     with ThreadPoolExecutor(max_workers=max(1, min(len(runs), room))) as pool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from runner.codec import encode
-from runner.gate.protect import setup_inputs
+from runner.gate.protect import matching, path_text, setup_inputs
 from runner.git.checkout import base_directory
 from runner.git.objects import ls_tree
 from runner.stages.context import Context
@@ -15,17 +15,24 @@ from sandbox.image import Environment, HostAccess, build_environment
 SETUP_TIMEOUT = 3600.0  # seconds
 
 
-def inputs_of(context: Context, tree: str) -> Mapping[str, str]:
-    """The setup inputs that a tree has: path -> blob."""
+def input_patterns(context: Context, paths: Collection[bytes]) -> tuple[str, ...]:
+    """What the setup is made from, as patterns, from the listing of a trusted tree."""
+    policy = context.pipeline.sandbox
+    return setup_inputs(paths, setup=policy.setup, given=policy.setup_inputs)
+
+
+def inputs_of(context: Context, tree: str, patterns: Sequence[str] | None = None) -> Mapping[bytes, str]:
+    """The setup inputs that a tree has, path -> blob; by the tree's own listing, or by the `patterns` of another."""
     entries = ls_tree(context.repository, tree)
-    paths = setup_inputs(context.pipeline.sandbox.setup_inputs, list(entries))
-    return {path.decode(errors="surrogateescape"): entries[path].id for path in paths}
+    chosen = input_patterns(context, entries) if patterns is None else patterns
+    return {path: entries[path].id for path in sorted(matching(chosen, entries))}
 
 
 def environment_key(context: Context, tree: str, *, only_for: str | None = None) -> str:
     """What an environment is known by. `only_for`: the candidate that alone may use it."""
     setup = context.pipeline.sandbox.setup
-    parts = (context.image, setup or "", inputs_of(context, tree) if setup else {}, only_for or "")
+    inputs = sorted((path_text(path), blob) for path, blob in inputs_of(context, tree).items()) if setup else []
+    parts = (context.image, setup or "", inputs, only_for or "")
     return hashlib.sha256(encode(parts)).hexdigest()
 
 

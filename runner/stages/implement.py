@@ -8,6 +8,7 @@ from runner.agent.openings import RoundFacts, implement_opening
 from runner.agent.prompts import system_text
 from runner.codec import plain
 from runner.flow import At, Implemented
+from runner.gate.protect import path_text
 from runner.git.candidate import Conflict, merge
 from runner.git.harvest import Harvest, harvest
 from runner.git.history import tree_of, with_trailers
@@ -22,7 +23,7 @@ from runner.stages.evidence import evidence_for
 from runner.stages.land import subject
 from runner.stages.names import branch_ref, record_key, turn_key
 from runner.stages.open import open_change
-from runner.stages.project import change_facts, path_text, project_facts
+from runner.stages.project import change_facts, project_facts
 from runner.stages.records import GateRecord, TurnRecord
 from runner.stages.tasks import identity
 from runner.stages.turn import Assignment, Taken, taken

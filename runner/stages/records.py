@@ -116,7 +116,7 @@ class TurnRecord:
 
 @dataclass(frozen=True)
 class GateRecord:
-    """Key `r<round>.<attempt>.<stage>.<gate>` of a change. Files: `verdict.json`, `evidence.json`, `*.log`, `*.xml`."""
+    """Key `r<round>.<attempt>.<stage>.<gate>` of a change. Files: `verdict`, `evidence` (JSON), `log`, `report.xml`."""
 
     round: int
     stage: str

@@ -8,7 +8,6 @@ from runner.agent.prompts import system_text
 from runner.codec import plain
 from runner.flow import Answered, At
 from runner.git.history import diff, patch_id_verbatim, tree_of
-from runner.git.journal import Journal
 from runner.git.objects import entry
 from runner.models.base import Place
 from runner.stages.branches import History, found, history, landing_tip
@@ -90,7 +89,7 @@ def _ask(context: Context, at: At, name: str) -> ReviewRecord:
         opening=review_opening(
             project_facts(context, gate.tree, role),
             change_facts(context, at.change),
-            _facts(context, journal, at, past, gate, name),
+            _facts(context, at, past, gate, name),
         ),
         check=review_check(gate.acknowledge),
         timeout=REVIEW_TIMEOUT,
@@ -129,7 +128,7 @@ def _standing(context: Context, at: At) -> tuple[History, GateRecord]:  # all th
     return past, next(record for record in reversed(past) if isinstance(record, GateRecord))
 
 
-def _facts(context: Context, journal: Journal, at: At, past: History, gate: GateRecord, name: str) -> ReviewFacts:
+def _facts(context: Context, at: At, past: History, gate: GateRecord, name: str) -> ReviewFacts:
     turns = [record for record in past if isinstance(record, TurnRecord)]
     reviews = [record for record in past if isinstance(record, ReviewRecord) and not record.carried]
     approved = next((r for r in reversed(reviews) if r.role == name and r.decision == "approve"), None)
@@ -137,7 +136,7 @@ def _facts(context: Context, journal: Journal, at: At, past: History, gate: Gate
     return ReviewFacts(
         ids={"landing branch": gate.landing, "head of the change": gate.head, "tree that would land": gate.tree},
         patch=diff(context.repository, gate.landing, gate.tree),
-        verdict=verdict_text(context, journal, at),
+        verdict=verdict_text(context, at.change),
         summary=summary_of(past),
         flags=gate.flags,
         to_acknowledge=gate.acknowledge,

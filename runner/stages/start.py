@@ -40,9 +40,11 @@ class Frozen:
 
 def checked(repository: Repository | None, file: Path, options: Options, environ: Mapping[str, str]) -> Loaded:
     """The pipeline file with everything that can be known before a run. Raises PipelineError."""
-    branches = None
-    if repository is not None:
-        branches = frozenset(name.removeprefix(HEADS) for name in listed(repository, "refs/heads"))
+
+    def branches() -> frozenset[str] | None:
+        names = listed(repository, "refs/heads") if repository is not None else None
+        return None if names is None else frozenset(name.removeprefix(HEADS) for name in names)
+
     facts = Facts(frozenset(name for name, value in environ.items() if value), branches, prices.is_known)
     return load(file, facts=facts, tasks=options.tasks)
 

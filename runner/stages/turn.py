@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,14 +175,15 @@ def sandbox_spec(context: Context, environment: Environment, workspace: Workspac
 def spending(context: Context, role: str, key: str) -> tuple[Spending, ...]:
     """What one turn cost, by model."""
     account = context.ledger.account(key)
+    costs = {model: part.amount.cost for model, part in account.parts.items()}
     return tuple(
         Spending(
             role=role,
             model=model,
-            calls=account.calls.get(model, 0),
+            calls=account.calls[model],
             tokens=tokens(usage),
-            cost_usd=None if account.cost is None else float(account.cost_of(model)),
-            at_most=account.spent.at_most,
+            cost_usd=None if (cost := costs[model]) is None else float(cost),
+            at_most=account.parts[model].at_most,
         )
         for model, usage in account.usage.items()
     )
@@ -196,8 +197,3 @@ def tokens(usage: Usage) -> Tokens:
         cache_read=usage.cache_read,
         cache_write=usage.cache_write + usage.cache_write_1h,
     )
-
-
-def by_model(spent: tuple[Spending, ...]) -> Mapping[str, Spending]:
-    """The same, to look a model up."""
-    return {entry.model: entry for entry in spent}
