@@ -80,11 +80,14 @@ class Source:
         )
 
 
-def ensure_debian(engine: Importer, on_line: Callable[[str], None], *, force: bool = False) -> str:
+def ensure_debian(
+    engine: Importer, on_line: Callable[[str], None], *, force: bool = False, search: str | None = None
+) -> str:
     """The id of the base image, built first (about a minute) where it is missing, or with `force` in any case.
 
-    `on_line` gets one sentence before each thing that takes long, and what the builder says. Two callers at once
-    build once. Raises SandboxError with what to do: no mmdebstrap, not Debian or Ubuntu, the build failed.
+    `on_line` gets one sentence before each thing that takes long. `search` is the path that mmdebstrap is looked for on
+    (None: PATH and the usual places). Two callers at once build once. Raises SandboxError with what to do: no
+    mmdebstrap, not Debian or Ubuntu, the build failed.
     """
     found = engine.image_id(TAG)
     if found and not force:
@@ -93,7 +96,7 @@ def ensure_debian(engine: Importer, on_line: Callable[[str], None], *, force: bo
         found = engine.image_id(TAG)
         if found and not force:
             return found
-        return _build(engine, on_line)
+        return _build(engine, on_line, search)
 
 
 def own_sources(text: Mapping[str, str], codename: str, origins: Mapping[tuple[str, str], str]) -> tuple[Source, ...]:
@@ -110,8 +113,8 @@ def own_sources(text: Mapping[str, str], codename: str, origins: Mapping[tuple[s
     return tuple(dict.fromkeys(entry for entry in entries if _is_own(entry, codename, origins)))
 
 
-def _build(engine: Importer, on_line: Callable[[str], None]) -> str:
-    tool = shutil.which("mmdebstrap", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/bin")
+def _build(engine: Importer, on_line: Callable[[str], None], search: str | None) -> str:
+    tool = shutil.which("mmdebstrap", path=search or f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/bin")
     if not tool:
         raise SandboxError(
             "the base image is built by mmdebstrap, which is not here: "

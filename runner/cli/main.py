@@ -96,6 +96,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one command and give its exit code (the table of codes: docs/commands.md). Never raises."""
+    stdout = sys.stdout
     try:
         shadowed = _shadowed()
         if shadowed:
@@ -114,21 +115,26 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         # The reader has gone. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except SystemExit as error:
+        # click's own answer to a broken pipe: it puts a quiet stdout in the place of ours, and exits with 1.
+        if sys.stdout is not stdout:
+            return BROKEN_PIPE
+        return error.code if isinstance(error.code, int) else BUG
     except Exception as error:  # noqa: BLE001 (the boundary: everything else in the program catches the narrowest)
         return _failed(error, environment)
 
 
 def _failed(error: Exception, environment: Mapping[str, str]) -> int:
+    from runner.redact import escape_terminal, known_secrets, mask, one_line
+
     code = exit_code(error)
     if code is None:
         from runner.cli.bug import write_log
 
         log = write_log(error, environment)
-        _say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        _say(f"internal error: {type(error).__name__}: {one_line(mask(str(error), known_secrets(environment)), 300)}")
         _say(f"this is a bug of relay; the traceback is in {log}")
         return BUG
-    from runner.redact import escape_terminal, known_secrets, mask
-
     text = mask(str(error), known_secrets(environment)) or type(error).__name__
     hint = getattr(error, "hint", "")
     text = escape_terminal(f"{text}\n  {hint}" if hint else text)
