@@ -5,7 +5,7 @@ what a container sees. A file is unchanged while inode, ctime, mtime, size and m
 """
 
 # Names are raw bytes here, and pathlib knows none.
-# ruff: noqa: PTH
+# ruff: noqa: PTH101, PTH102, PTH108, PTH118, PTH208
 from __future__ import annotations
 
 import contextlib

@@ -5,7 +5,7 @@ page at most.
 """
 
 # Names are raw bytes here, and pathlib knows none.
-# ruff: noqa: PTH
+# ruff: noqa: PTH118
 from __future__ import annotations
 
 import os

@@ -1,7 +1,7 @@
 """Directory trees that a model may have left: looked at without following anything, and removed whatever they hold."""
 
 # Names are raw bytes here, and pathlib knows none.
-# ruff: noqa: PTH
+# ruff: noqa: PTH101, PTH104, PTH106, PTH108, PTH118, PTH208
 from __future__ import annotations
 
 import os
