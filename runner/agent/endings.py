@@ -5,8 +5,9 @@ A check takes the arguments of an ending tool and returns what is wrong, for the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from runner.agent.turn import Check
@@ -34,12 +35,14 @@ class Spec:
 
 @dataclass(frozen=True)
 class Comment:
-    """A reviewer's remark on a file, and a line of its new version where there is one."""
+    """A reviewer's remark on a file, and a line of its new version where there is one. `severity` is a word of its own
+    choice; the prompt offers blocker, major and minor.
+    """
 
     path: str
     body: str
     line: int | None = None
-    severity: Literal["blocker", "major", "minor"] | None = None
+    severity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,16 @@ class Permit:
 
 
 def spec_of(payload: Mapping[str, Any]) -> Spec:
-    """The planner's spec."""
-    return convert(payload, Spec)
+    """The planner's spec. `needs` that name an earlier change by its number or id (`2`, `t1-2`) become its title."""
+    spec = convert(payload, Spec)
+    titles = [change.title for change in spec.changes]
+    changes = tuple(
+        change
+        if change.needs is None
+        else replace(change, needs=tuple(_title(name, titles[:n]) for name in change.needs))
+        for n, change in enumerate(spec.changes)
+    )
+    return replace(spec, changes=changes)
 
 
 def review_of(payload: Mapping[str, Any]) -> Review:
@@ -83,6 +94,13 @@ def permit_of(payload: Mapping[str, Any]) -> Permit:
 def tree_path(path: str) -> str:
     """A path as models write it (`/work/a`, `./a`) as git does (`a`)."""
     return path.strip().removeprefix("/work/").removeprefix("./")
+
+
+def _title(name: str, earlier: Sequence[str]) -> str:
+    number = re.fullmatch(r"(?:.*-)?(\d{1,4})", name.strip())
+    if name in earlier or number is None or not 1 <= int(number.group(1)) <= len(earlier):
+        return name
+    return earlier[int(number.group(1)) - 1]
 
 
 def spec_check(max_changes: int, forbidden: Callable[[str], str | None]) -> Check:
@@ -106,18 +124,15 @@ def spec_check(max_changes: int, forbidden: Callable[[str], str | None]) -> Chec
 
 
 def review_check(to_acknowledge: Collection[str]) -> Check:
-    """An approval acknowledges every changed protected file; a request for changes says what to change."""
+    """An approval acknowledges every changed protected file, and holds no comment that it calls a blocker."""
 
     def check(payload: Mapping[str, Any]) -> str | None:
         review = review_of(payload)
         if review.decision == "request_changes":
-            fixable = [comment for comment in review.comments if comment.severity != "minor"]
-            if review.comments and not fixable:
-                return "every comment is minor, and minor ones need no change: approve, or say what must be fixed"
             return None
-        serious = [comment for comment in review.comments if comment.severity in ("blocker", "major")]
-        if serious:
-            return f"{serious[0].path} has a {serious[0].severity} comment: request changes, or call it minor"
+        blocker = next((comment for comment in review.comments if comment.severity == "blocker"), None)
+        if blocker is not None:
+            return f"the comment on {blocker.path} is a blocker: request changes, or call it minor"
         missing = sorted(set(to_acknowledge) - set(review.acknowledge))
         if missing:
             return (

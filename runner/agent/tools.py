@@ -46,7 +46,9 @@ _CHANGE = _object(
             "Existing protected files (tests, runner configuration) that this change has to edit, as gitignore "
             "patterns. Not needed for new test files."
         ),
-        "needs": _texts("Titles of earlier changes of this spec that it builds on. Left out: the one before."),
+        "needs": _texts(
+            "Titles (or numbers, from 1) of earlier changes of this spec that it builds on. Left out: the one before."
+        ),
     },
     "title",
     "body",
@@ -57,11 +59,7 @@ _COMMENT = _object(
         "path": _text("The file, relative to /work.", filled=True),
         "line": _number("The line in the new version of the file."),
         "body": _text("What is wrong, why it matters, and what would be right.", filled=True),
-        "severity": {
-            "type": "string",
-            "enum": ["blocker", "major", "minor"],
-            "description": "blocker and major must be fixed; minor need not be.",
-        },
+        "severity": _text("blocker or major: must be fixed; minor: need not be."),
     },
     "path",
     "body",

@@ -39,6 +39,12 @@ def test_a_spec_is_held_to_its_limits(payload: dict[str, Any], told: str | None)
     assert (said is None) if told is None else (told in (said or ""))
 
 
+def test_needs_may_name_a_change_by_its_number_or_id() -> None:
+    """Planners count, and relay's own ids end in the number; what is no earlier change stays as it was said."""
+    found = spec_of(spec({"title": "a"}, {"title": "b", "needs": ["1", "t7-1", "a", "2", "x"]}))
+    assert found.changes[1].needs == ("a", "a", "a", "2", "x")
+
+
 def test_needs_that_were_not_given_are_told_from_none() -> None:
     """Left out means the one before; an empty list means nothing."""
     found = spec_of(spec({"title": "a"}, {"title": "b", "needs": []}))
@@ -59,9 +65,12 @@ def comment(**more: Any) -> dict[str, Any]:
         (REVIEW | {"acknowledge": ["./tests/a"]}, "missing from `acknowledge`: b"),
         (REVIEW, "b, tests/a"),
         (REVIEW | {"decision": "request_changes"}, None),
-        (REVIEW | {"decision": "request_changes", "comments": [comment(severity="minor")]}, "every comment is minor"),
+        (REVIEW | {"acknowledge": ["tests/a", "b"], "comments": [comment(severity="nit")]}, None),
         (REVIEW | {"decision": "request_changes", "comments": [comment()]}, None),
-        (REVIEW | {"acknowledge": ["tests/a", "b"], "comments": [comment(severity="blocker")]}, "a has a blocker"),
+        (
+            REVIEW | {"acknowledge": ["tests/a", "b"], "comments": [comment(severity="blocker")]},
+            "comment on a is a blocker",
+        ),
     ],
 )
 def test_a_review_says_what_its_decision_needs(payload: dict[str, Any], told: str | None) -> None:
