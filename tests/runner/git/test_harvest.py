@@ -304,7 +304,7 @@ def law_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 @given(_FILES, _RULES, _FILES, _RULES, st.booleans())
-@settings(max_examples=int(os.environ.get("LAW", "30")), deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_tree_is_what_git_add_would_make(
     law_repository: Repository,
     before: dict[str, str],
