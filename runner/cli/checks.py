@@ -62,7 +62,7 @@ def git(path: str | None = None) -> Check:
     said = subprocess.run([where, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     found = re.search(r"(\d+)\.(\d+)\S*", said.stdout)
     if not found or (int(found[1]), int(found[2])) < NEEDED:
-        shown = said.stdout.strip() or said.stderr.strip()
+        shown = said.stdout.strip() or said.stderr.strip() or f"{where} does not work"
         return Check("git", False, shown, f"install git {NEEDED[0]}.{NEEDED[1]} or newer")
     return Check("git", True, found[0])
 

@@ -26,11 +26,11 @@ MACHINE, FILE = 4, 2  # exit codes: the machine must be mended, the pipeline mus
 
 
 @click.command(epilog=example("relay doctor", "relay doctor pipeline.yaml", "relay doctor pipeline.yaml --models"))
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False)
 @click.option("--models", is_flag=True, help="Also ask each role's model one short question (costs a few tokens).")
 @repo_option
 @json_option
-def command(file: Path | None, models: bool, repo: Path, as_json: bool) -> int:
+def command(file: str | None, models: bool, repo: Path, as_json: bool) -> int:
     """Check this machine, line by line: ok, or fix and what to do.
 
     With FILE also the pipeline: it is validated, its environment is built and its gates run on the target branch,
@@ -50,7 +50,7 @@ def command(file: Path | None, models: bool, repo: Path, as_json: bool) -> int:
     return 0 if not wrong else FILE if wrong == {"pipeline"} else MACHINE
 
 
-def _checks(file: Path | None, models: bool, repo: Path, stack: contextlib.ExitStack) -> Iterator[Check]:
+def _checks(file: str | None, models: bool, repo: Path, stack: contextlib.ExitStack) -> Iterator[Check]:
     """Every check, each when it is done, so that a reader sees it go on."""
     from runner.cli import checks
     from sandbox.docker import connect
@@ -104,16 +104,18 @@ def inner_user(uid: int, gid: int) -> tuple[int, int]:
     return (58271, 58271) if uid == 0 else (uid, gid)
 
 
-def _load(file: Path, repo: Path) -> tuple[Check, Pipeline | None]:
+def _load(file: str, repo: Path) -> tuple[Check, Pipeline | None]:
+    from pipelines.find import find_pipeline
     from pipelines.load import load
     from pipelines.problems import PipelineError
     from runner.cli.checks import Check
+    from runner.cli.facts import facts
 
     try:
-        loaded = load(file)
+        loaded = load(find_pipeline(file, repo=repo), facts=facts(repo, to_run=False))
     except PipelineError as error:
         return Check("pipeline", False, str(error), "mend these lines, then run relay doctor again"), None
-    told = "; ".join([str(file), *(problem.what for problem in loaded.warnings)])
+    told = "; ".join([file, *(problem.what for problem in loaded.warnings)])
     return Check("pipeline", True, told), loaded.pipeline
 
 
