@@ -24,7 +24,7 @@ def encode(value: object, *, sort_keys: bool = True) -> bytes:
         return msgspec.json.encode(value, order=order)
     except UnicodeEncodeError:
         return msgspec.json.encode(_without_surrogates(plain(value)), order=order)
-    except (TypeError, msgspec.MsgspecError) as error:
+    except (TypeError, RecursionError, msgspec.MsgspecError) as error:
         raise CodecError(f"{type(value).__name__} cannot be written as JSON: {error}") from error
 
 
@@ -35,7 +35,7 @@ def decode(data: bytes, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CodecError(f"not the JSON of {_name(kind)}: {error}") from error
 
 
@@ -64,4 +64,3 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_surrogates(item) for item in value]
     return value
-

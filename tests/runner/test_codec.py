@@ -71,3 +71,14 @@ def test_what_json_cannot_say_is_told() -> None:
         encode(object())
     with pytest.raises(CodecError, match="Point"):
         convert({"x": None}, Point)
+
+
+def test_what_is_nested_without_end_is_told() -> None:
+    """Neither way it is a crash of ours."""
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(CodecError, match="recursion"):
+        encode(deep)
+    with pytest.raises(CodecError, match="recursion"):
+        decode(b"[" * 100_000, Any)  # type: ignore[arg-type]
