@@ -57,6 +57,11 @@ def bound(**keys: object) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(**keys)
 
 
+def bindings() -> Mapping[str, Any]:
+    """What is bound now, in this thread."""
+    return structlog.contextvars.get_contextvars()
+
+
 def _masking(secrets: tuple[str, ...]) -> structlog.typing.Processor:
     def masked(value: Any) -> Any:
         if isinstance(value, str):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-from pipelines.lint import Facts
-from pipelines.load import Loaded, load, thaw
+from pipelines.load import Loaded, thaw
 from pipelines.pipeline import Pipeline
 from runner.codec import decode, encode
+from runner.git.command import GitError
 from runner.git.history import is_ancestor, tree_of
 from runner.git.refs import RefUpdate, listed, move, read
 from runner.git.repo import Repository
 from runner.git.survey import default_branch, facts_at_start, uncommitted
-from runner.models import prices
 from runner.stages.names import landed_ref
 from runner.stages.plan import split_title
 from runner.stages.records import Options, Started
@@ -32,21 +32,11 @@ class Frozen:
     text: str
     files: Mapping[str, bytes]
     options: Options
+    named: tuple[str, ...] = ()  # the file and what it names, from the root of the repository: host paths
 
     def pipeline(self) -> Pipeline:
         """The checked pipeline, with what the command line said."""
         return with_options(thaw(self.name, self.text, self.files, tasks=self.options.tasks), self.options)
-
-
-def checked(repository: Repository | None, file: Path, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """The pipeline file with everything that can be known before a run. Raises PipelineError."""
-
-    def branches() -> frozenset[str] | None:
-        names = listed(repository, "refs/heads") if repository is not None else None
-        return None if names is None else frozenset(name.removeprefix(HEADS) for name in names)
-
-    facts = Facts(frozenset(name for name, value in environ.items() if value), branches, prices.is_known)
-    return load(file, facts=facts, tasks=options.tasks)
 
 
 def with_options(pipeline: Pipeline, options: Options) -> Pipeline:
@@ -61,9 +51,9 @@ def with_options(pipeline: Pipeline, options: Options) -> Pipeline:
     return replace(pipeline, budget=budget, stages=stages)
 
 
-def freeze(folder: Path, loaded: Loaded, options: Options) -> Frozen:
+def freeze(folder: Path, loaded: Loaded, options: Options, named: tuple[str, ...]) -> Frozen:
     """Write down the pipeline for the run's later sessions."""
-    frozen = Frozen(loaded.pipeline.name, loaded.text, loaded.files, options)
+    frozen = Frozen(loaded.pipeline.name, loaded.text, loaded.files, options, named)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "frozen.json"
     part = path.with_suffix(".part")
@@ -151,3 +141,31 @@ def remarks(repository: Repository, target: str) -> list[str]:
     if facts.sparse:
         said.append("the checkout is sparse: sandboxes hold the whole tree")
     return said
+
+
+def untracked(repository: Repository, names: Sequence[str]) -> dict[str, bytes]:
+    """The policy's files of the user's work tree, by path. Raises GitError for one that is not there."""
+    found = {}
+    for name in names:
+        path = (repository.work_tree or Path()) / name
+        try:
+            found[name] = path.read_bytes()
+        except OSError as error:
+            raise GitError(f"sandbox: files: {name}: {error.strerror}: take it out of the list, or make it") from error
+    return found
+
+
+def host_names(repository: Repository, file: Path, pipeline: Pipeline) -> tuple[str, ...]:
+    """The pipeline file and what it names, as paths from the root of the repository; those outside of it are left out.
+
+    `context` files of roles come from the target's tree, so their names are paths of it already.
+    """
+    root = repository.work_tree
+    names = [name for role in pipeline.roles.values() for name in role.context]
+    if root is not None:
+        folder = file.absolute().parent
+        for path in (file.absolute(), *(folder / name for name in pipeline.named_files)):
+            relative = os.path.relpath(path, root.absolute())
+            if not relative.startswith(".."):
+                names.append(relative)
+    return tuple(dict.fromkeys(names))

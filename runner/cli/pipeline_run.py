@@ -1,0 +1,109 @@
+"""`relay pipeline run`: the main job, from a task's text to tested, reviewed, landed commits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from runner.cli.options import example, json_option, repo_option
+
+
+@click.command(
+    epilog=example(
+        "relay pipeline run",
+        'relay pipeline run solo --task "Fix the off-by-one in pages()"',
+        "relay pipeline run night.yaml --may-change 'tests/**' --max-cost 5 --json",
+    )
+)
+@click.argument("file", required=False)
+@repo_option
+@click.option(
+    "--task", "tasks", multiple=True, help="A task as text, beside those of the file; `-` reads it from stdin."
+)
+@click.option("--may-change", multiple=True, metavar="GLOB", help="Protected files that every change may alter.")
+@click.option("--max-cost", metavar="USD", help="Money that this run may cost; wins over the file.")
+@click.option("--dry-run", is_flag=True, help="Print stages, models, commands and the budget; call no model.")
+@json_option
+def command(
+    file: str | None,
+    repo: Path,
+    tasks: tuple[str, ...],
+    may_change: tuple[str, ...],
+    max_cost: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Run a pipeline on the repository, until every task has landed or ended otherwise.
+
+    FILE is a path or the name of a shipped pipeline; without it ./pipeline.yaml. Your work tree, index and branches
+    stay as they are; approved work lands on the target, or waits on relay/<run>/landed while that is checked out.
+    """
+    from pipelines.find import find_pipeline
+    from pipelines.load import load
+    from runner.cli.facts import facts
+    from runner.git.repo import open_repository
+    from runner.stages.records import Options
+
+    repository = open_repository(repo)
+    path = find_pipeline(file, repo=repo)
+    texts = tuple(sys.stdin.read() if text == "-" else text for text in tasks)
+    options = Options(texts, _patterns(may_change), _money(max_cost))
+    loaded = load(path, facts=facts(repo, to_run=not dry_run), tasks=texts)
+    for warning in loaded.warnings:
+        click.echo(str(warning), err=True)
+    if dry_run:
+        return _describe(loaded.pipeline, options, repository, as_json)
+
+    from runner.cli.going import finish, sink
+    from runner.session import begin
+    from runner.stages.start import host_names
+
+    with sink(as_json) as events:
+        ended = begin(
+            repository, loaded, host_names(repository, path, loaded.pipeline), options, dict(os.environ), events
+        )
+    return finish(repository, ended, as_json)
+
+
+def _patterns(given: tuple[str, ...]) -> tuple[str, ...]:
+    from runner.gate.protect import grant_problem
+
+    for pattern in given:
+        problem = grant_problem(pattern)
+        if problem is not None:
+            raise click.BadParameter(problem, param_hint="--may-change")
+    return given
+
+
+def _money(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise click.BadParameter(f"{text!r} is no amount of USD, such as 5 or 7.50", param_hint="--max-cost") from None
+    if not amount.is_finite() or amount < 0:
+        raise click.BadParameter(f"{text!r} is no amount of USD, such as 5 or 7.50", param_hint="--max-cost")
+    return str(amount)
+
+
+def _describe(pipeline: object, options: object, repository: object, as_json: bool) -> int:
+    from pipelines.describe import describe, render
+    from pipelines.pipeline import Pipeline
+    from runner.cli.options import say_json
+    from runner.git.repo import Repository
+    from runner.stages.records import Options
+    from runner.stages.start import target_of, with_options
+
+    assert isinstance(pipeline, Pipeline) and isinstance(options, Options) and isinstance(repository, Repository)
+    chosen = with_options(pipeline, options)
+    shown = describe(chosen, target=target_of(repository, chosen))
+    if as_json:
+        say_json(shown)
+    else:
+        click.echo(render(shown), nl=False)
+    return 0
