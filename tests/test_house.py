@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 
 # The one module (or folder) that may import an outside library.
-DOORS = {
+DOORS: dict[str, str | tuple[str, ...]] = {
     "yaml": "pipelines/load.py",
     "docker": "sandbox/docker.py",
     "git": "runner/git/",
@@ -43,6 +43,7 @@ DOORS = {
     "httpx2": "runner/models/wire.py",
     "msgspec": "runner/codec.py",
     "junitparser": "runner/gate/results.py",
+    "pathspec": ("runner/git/", "runner/gate/protect.py"),
     "jinja2": "runner/report/html.py",
     "rich": "runner/report/live.py",
     "structlog": "runner/report/log.py",

@@ -1,0 +1,84 @@
+"""The shipped lists: which files of a Python, JavaScript or Go project decide how its tests judge. Only data.
+
+Patterns are gitignore syntax. They follow principles, not tricks: tests and their data; what the runner obeys at any
+level; what could take the runner's place; what the command reads first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+Ecosystem = Literal["python", "javascript", "go"]
+
+SIGNS: Mapping[Ecosystem, tuple[str, ...]] = {
+    "python": ("*.py", "pyproject.toml", "setup.cfg", "tox.ini"),
+    "javascript": ("*.js", "*.mjs", "*.cjs", "*.jsx", "*.ts", "*.mts", "*.cts", "*.tsx", "package.json"),
+    "go": ("*.go", "go.mod"),
+}
+
+# Modules that hold tests, and the sources that a folder of tests is told apart by.
+TEST_MODULES: Mapping[Ecosystem, tuple[str, ...]] = {
+    "python": ("test_*.py", "*_test.py", "*_tests.py", "tests.py", "conftest.py"),
+    "javascript": (
+        *(f"*{mark}.{end}" for mark in (".test", ".spec", "-test", "_test", "-spec", ".e2e") for end in (
+            "js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx")),
+        "test.js", "test.mjs", "test.cjs", "test.ts",
+    ),
+    "go": ("*_test.go",),
+}  # fmt: skip
+SOURCES: Mapping[Ecosystem, tuple[str, ...]] = {
+    "python": ("*.py",),
+    "javascript": ("*.js", "*.mjs", "*.cjs", "*.jsx", "*.ts", "*.mts", "*.cts", "*.tsx"),
+    "go": ("*.go",),
+}
+
+# Tests' folders and data, by any ecosystem.
+TEST_DATA = (
+    "tests", "test", "*_tests", "*-tests", "testdata", "test_data", "test-data", "test-fixtures", "test_fixtures",
+    "e2e", "*.golden",
+)  # fmt: skip
+DATA: Mapping[Ecosystem, tuple[str, ...]] = {
+    "python": ("__snapshots__", "*.ambr"),
+    "javascript": ("__tests__", "__mocks__", "__snapshots__", "__fixtures__", "*.snap", "cypress"),
+    "go": (),
+}
+
+# What the command reads first, whoever the runner is.
+BUILD_FILES = (
+    "Makefile", "makefile", "GNUmakefile", "*.mk", "justfile", "Justfile", ".justfile", "Taskfile.yml",
+    "Taskfile.yaml", "Rakefile", "CMakeLists.txt", "build.gradle", "build.gradle.kts", "pom.xml",
+)  # fmt: skip
+
+# What a runner obeys, and what could take its place.
+CONFIGURATION: Mapping[Ecosystem, tuple[str, ...]] = {
+    "python": (
+        "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "tox.toml", "setup.cfg",
+        "setup.py", "pyproject.toml", "noxfile.py", "/manage.py", ".coveragerc", "unittest.cfg", "nose2.cfg",
+        "sitecustomize.py", "usercustomize.py", "sitecustomize", "usercustomize", "*.pth", "*.egg-info", "*.dist-info",
+        "*.egg-link", "__pycache__", "*.pyc", "*.pyo", "pyvenv.cfg", ".venv", "venv", "site-packages",
+        "/pytest", "/pytest.*", "/_pytest", "/_pytest.*", "/pluggy", "/pluggy.*", "/iniconfig", "/iniconfig.*",
+    ),
+    "javascript": (
+        "package.json", ".npmrc", ".yarnrc", ".yarnrc.yml", ".yarn", ".pnp.*", ".pnpmfile.cjs", "pnpm-workspace.yaml",
+        "jest.config.*", "jest.setup.*", "jest-*.config.*", "vitest.config.*", "vitest.workspace.*", "vitest.setup.*",
+        "vite.config.*", "karma.conf.*", ".mocharc.*", "mocha.opts", "ava.config.*", ".taprc", "playwright.config.*",
+        "cypress.config.*", "babel.config.*", ".babelrc*", ".swcrc", "tsconfig*.json", "jsconfig.json", ".nycrc*",
+        ".c8rc*", "wdio.conf.*", "testem.*", "node_modules", "bunfig.toml", "deno.json", "deno.jsonc", ".node-options",
+    ),
+    "go": ("go.mod", "go.sum", "go.work", "go.work.sum", "vendor", "go.env"),
+}  # fmt: skip
+
+# The usual manifests and lock files, at the root of the tree: what a setup is made from.
+SETUP_INPUTS = (
+    "/pyproject.toml", "/setup.py", "/setup.cfg", "/requirements*.txt", "/requirements/*.txt", "/constraints*.txt",
+    "/uv.lock", "/poetry.lock", "/pdm.lock", "/pylock*.toml", "/Pipfile", "/Pipfile.lock", "/environment.y*ml",
+    "/package.json", "/package-lock.json", "/npm-shrinkwrap.json", "/yarn.lock", "/pnpm-lock.yaml", "/bun.lock*",
+    "/go.mod", "/go.sum", "/go.work", "/go.work.sum", "/Cargo.toml", "/Cargo.lock", "/Gemfile", "/Gemfile.lock",
+)  # fmt: skip
+
+# What the host, the user's tools or the next run execute or obey, at any depth.
+HOST = (
+    "Makefile", "GNUmakefile", "*.mk", "AGENTS.md", "CLAUDE.md", ".github", ".envrc", ".vscode", ".husky",
+    ".pre-commit-config.yaml", ".gitattributes", ".gitmodules",
+)  # fmt: skip
