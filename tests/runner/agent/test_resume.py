@@ -1,5 +1,8 @@
 """A turn that is killed at any moment goes on where it was: nothing lost, nothing done twice, no reply paid again."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from runner.models.base import ModelError, Reply, ToolCall
 from tests.runner.agent.play import DONE, Killed, Player, Table, says
 
+ROOT = Path(__file__).parents[3]
 EDIT = {"path": "a.py", "old": "x = 1\n", "new": "x = 1\ny = 2\n"}  # `new` holds `old`: doing it twice would show
 
 SCRIPT: list[Reply | BaseException] = [
@@ -141,3 +145,28 @@ def test_arguments_that_json_cannot_hold_do_not_end_a_turn(tmp_path: Path) -> No
     table = Table(tmp_path, [Player([odd, says(DONE)])])
     assert table.play().end == "done"
     assert Table(tmp_path, [Player([])]).play().end == "done"
+
+
+@pytest.mark.parametrize("at", [2, 4, 7])
+def test_a_process_that_is_killed_leaves_what_the_next_one_needs(tmp_path: Path, at: int) -> None:
+    """The same with a real kill -9 of a real process, in the middle of a turn."""
+    child = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tests.runner.agent.play import Player, Table\n"
+        "from tests.runner.agent.test_resume import SCRIPT\n"
+        "class Doomed(Table):\n"
+        "    def _emit(self, event, /, **keys):\n"
+        "        super()._emit(event, **keys)\n"
+        f"        if len(self.events) == {at}: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Doomed(Path(sys.argv[1]), [Player(SCRIPT)]).play()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", child, str(tmp_path)], cwd=ROOT, check=False, env={"PYTHONPATH": "."})
+    assert done.returncode == -signal.SIGKILL
+    player = Player(SCRIPT)
+    table = Table(tmp_path, [player])
+    replied = table.transcript.read_bytes().count(b'"kind":"reply"')
+    result = table.play()
+    assert (result.end, result.steps, result.tokens.total) == ("done", 4, 440)
+    assert len(player.seen) == 4 - replied
+    assert (table.work / "a.py").read_text() == "x = 1\n"
