@@ -137,3 +137,32 @@ def root_request(image: str, directory: Path, script: str, arguments: Sequence[s
             "LogConfig": {"Type": "none", "Config": {}},
         },
     }
+
+
+def setup_request(
+    image: str, mounts: Sequence[Mount], labels: Mapping[str, str], *, cpus: float, memory: int
+) -> dict[str, object]:
+    """The container that setup runs in: root, with network and a writable root, since it installs things.
+
+    It has no environment of ours: what setup needs comes with the command, so that nothing of it stays in the image.
+    """
+    return {
+        "Image": image,
+        "Entrypoint": ["/bin/sh", "-c", f"mkdir -p {SETUP_HOME} && exec sleep 2147483647"],
+        "Cmd": [],
+        "User": "0:0",
+        "WorkingDir": "/work",
+        "Labels": {**owner_labels(), **labels},
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": "bridge",
+            "SecurityOpt": ["no-new-privileges"],
+            "Init": True,
+            "Memory": memory,
+            "MemorySwap": memory,
+            "NanoCpus": int(cpus * 1e9),
+            "PidsLimit": 4096,
+            "Mounts": [mount_request(mount) for mount in mounts],
+            "LogConfig": {"Type": "none", "Config": {}},
+        },
+    }

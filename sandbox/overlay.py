@@ -73,8 +73,8 @@ def remove_home(engine: Engine, home: Path) -> None:
     try:
         remove_tree(home)
     except PermissionError:
-        # The overlay's own work directory belongs to root, and holds a whiteout once something was deleted.
-        engine.as_root(home, "rm -rf /mnt/work", ())
+        # The kernel's `work/work` belongs to root and holds a whiteout once something was deleted; setup runs as root.
+        engine.as_root(home, "rm -rf /mnt/* /mnt/.[!.]* /mnt/..?*", ())
         remove_tree(home)
 
 

@@ -1,0 +1,299 @@
+"""Environments: a base image and what setup made of it for one tree, built once and kept by key.
+
+Setup runs as a command in a container that is then committed, not as a Dockerfile: what it needs to get out (proxy,
+private CA, index addresses) stays out of the image. What it writes outside of the tree becomes the image; what it
+writes into the tree becomes `extras`, a layer below every workspace.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sandbox.access import AT, HostAccess
+from sandbox.base import Mount, SandboxError
+from sandbox.command import Command, CommandEnd, run_exec
+from sandbox.debian import ensure_debian
+from sandbox.harden import SETUP_HOME, setup_request
+from sandbox.overlay import remove_home
+from sandbox.trees import look, own, remove_tree
+from sandbox.workspace import Backend, Workspace, open_workspace, probe
+
+if TYPE_CHECKING:
+    from sandbox.docker import Engine
+
+__all__ = [
+    "Environment",
+    "HostAccess",
+    "Kept",
+    "SetupFailed",
+    "build_environment",
+    "ensure_image",
+    "list_environments",
+    "prune",
+]
+
+_LABEL = "relay.environment"
+_RECIPE = "1"  # part of every key: what relay itself does around setup
+_LOG = 256 * 1024  # bytes of setup's output that are kept
+# The owner's labels would otherwise be inherited by whatever somebody runs from the image, and be reaped.
+_FORGET = dict.fromkeys(("relay.host", "relay.pid", "relay.start", "relay.run", "relay.kind"), "")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What turns and gates of a tree run in. `extras` is None where setup left nothing in the tree."""
+
+    image_id: str
+    extras: Path | None
+    key: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An environment on this machine: its key, image, seconds since the epoch when it was made, bytes with the base."""
+
+    key: str
+    image_id: str
+    created: float
+    size: int
+
+
+class SetupFailed(Exception):
+    """The setup command did not end with 0; `log` is its output, head and tail."""
+
+    def __init__(self, what: str, log: str) -> None:
+        super().__init__(f"setup {what}:\n{log}" if log else f"setup {what}")
+        self.log = log
+
+
+def ensure_image(
+    engine: Engine, name: str, *, pull: Literal["missing", "never", "always"], on_line: Callable[[str], None]
+) -> str:
+    """The id of a base image, made (`debian`) or pulled as the policy says. Raises SandboxError with what to do."""
+    if name == "debian":
+        return ensure_debian(engine, on_line)
+    found = engine.image_id(name)
+    if found is not None and pull != "always":
+        return found
+    if pull == "never":
+        raise SandboxError(f"no image {name} is here, and `pull: never` forbids to fetch it: `docker pull {name}`")
+    on_line(f"pulling {name}")
+    try:
+        return engine.pull(name, on_line)
+    except SandboxError as error:
+        raise SandboxError(
+            f"{error}; where no registry answers, use `image: debian`, which relay makes itself"
+        ) from error
+
+
+def build_environment(
+    engine: Engine,
+    *,
+    base_image: str,
+    setup: str | None,
+    key: str,
+    tree: Path,
+    uid: int,
+    gid: int,
+    cache: Path,
+    host: HostAccess,
+    on_line: Callable[[str], None],
+    gitdir: Path | None = None,
+    backend: Backend | None = None,
+    timeout: float = 3600.0,
+) -> Environment:
+    """The environment for `key`, built now if it is not there; of two processes that ask, one builds.
+
+    `tree` is the base directory of the whole tree, mounted at /work; `backend` None: probed. Lines of setup's output go
+    to `on_line`. Raises SetupFailed for what setup does, within `timeout` seconds, SandboxError for machinery.
+    """
+    name = hashlib.sha256("\0".join((_RECIPE, key, base_image, setup or "", f"{uid}:{gid}")).encode()).hexdigest()[:32]
+    if not setup or not setup.strip():
+        return Environment(base_image, None, name, "")
+    folder = cache / "extras"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / f"{name}.lock", on_line):
+        found = _found(engine, folder, name)
+        if found is not None:
+            return found
+        home = folder / f"{name}.building"
+        remove_home(engine, home)  # of a process that was killed
+        home.mkdir()
+        try:
+            kind = backend or probe(engine, base_image, folder, uid, gid)
+            workspace = open_workspace(
+                engine,
+                kind,
+                home=home / "workspace",
+                base=tree,
+                extras=None,
+                gitdir=gitdir,
+                name=f"relay-setup-{uuid.uuid4().hex[:16]}",
+                uid=uid,
+                gid=gid,
+            )
+            build = _Build(engine, base_image, name, home, workspace, host, on_line)
+            try:
+                image, log = build.image(setup, timeout)
+            finally:
+                workspace.detach()
+            build.extras(tree, uid, gid, folder / name)
+            (folder / f"{name}.log").write_text(log)
+        finally:
+            remove_home(engine, home)
+        return Environment(image, _filled(folder / name), name, log)
+
+
+def list_environments(engine: Engine) -> tuple[Kept, ...]:
+    """The environments on this machine, the newest first."""
+    kept = [Kept(each.labels[_LABEL], each.id, each.created, each.size) for each in engine.images(_LABEL)]
+    return tuple(sorted(kept, key=lambda each: -each.created))
+
+
+def prune(engine: Engine, cache: Path, *, keep: Callable[[Kept], bool] = lambda kept: False) -> tuple[str, ...]:
+    """Remove environments that nothing uses and `keep` does not want; their keys."""
+    removed = []
+    for each in list_environments(engine):
+        if not keep(each) and engine.remove_image(f"relay/env:{each.key}"):
+            (cache / "extras" / f"{each.key}.log").unlink(missing_ok=True)
+            remove_home(engine, cache / "extras" / each.key)
+            removed.append(each.key)
+    return tuple(removed)
+
+
+@dataclass(frozen=True)
+class _Build:
+    engine: Engine
+    base_image: str
+    name: str
+    home: Path
+    workspace: Workspace
+    host: HostAccess
+    on_line: Callable[[str], None]
+
+    def image(self, setup: str, timeout: float) -> tuple[str, str]:
+        """Run setup and keep what it made: the image's id and setup's log."""
+        env = self.host.lay_out(self.home / "access")
+        mounts = (self.workspace.mount, Mount("bind", str((self.home / "access").absolute()), AT, read_only=True))
+        info = self.engine.info()
+        request = setup_request(
+            self.base_image, mounts, {"relay.kind": "setup"}, cpus=info.cpus, memory=info.memory // 4 * 3
+        )
+        container = self.engine.create_raw(request)
+        try:
+            self.engine.start_container(container)
+            path = self._path()
+            env.update({"HOME": SETUP_HOME, "USER": "root", "LOGNAME": "root", "LANG": "C.UTF-8", "PATH": path})
+            # The tree belongs to the sandbox's user, and git asks root to trust it (safe.directory).
+            env.update({"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"})
+            lines = _Lines(self.on_line)
+            ended = run_exec(
+                self.engine, container, Command(setup, timeout, _LOG, env, user="0:0"), on_output=lines.add
+            )
+            lines.end()
+            log = _log(ended)
+            if ended.end != "exited" or ended.status != 0:
+                raise SetupFailed(_what(ended, timeout), log)
+            run_exec(self.engine, container, Command(f"chmod -R a+rX {SETUP_HOME}", 600, 4096, user="0:0"))
+            labels = {**_FORGET, _LABEL: self.name}
+            config = {"Env": [f"PATH={path}"], "WorkingDir": "/work", "Labels": labels}
+            return self.engine.commit(container, tag=f"relay/env:{self.name}", config=config), log
+        finally:
+            self.engine.remove(container)
+
+    def extras(self, tree: Path, uid: int, gid: int, target: Path) -> None:
+        """Move what setup left in the tree, and the tree itself has not, to `target`, as the sandbox's user's."""
+        # Setup is root: its files are not this user's to move.
+        inner = self.home / "workspace"
+        self.engine.as_root(inner, 'chown -hR "$1" /mnt/upper /mnt/tree 2>/dev/null; :', (f"{uid}:{gid}",))
+        fresh = self.home / "extras"
+        fresh.mkdir()
+        own(fresh, uid, gid)
+        base, root = os.fsencode(tree), os.fsencode(fresh)
+        for change in self.workspace.changes().present:
+            if change.kind in ("file", "symlink") and look(base, change.path) == "absent":
+                _make_parents(root, change.path, uid, gid)
+                Path(os.fsdecode(change.host)).rename(os.fsdecode(root + b"/" + change.path))
+        remove_tree(target)
+        fresh.rename(target)
+
+    def _path(self) -> str:
+        image = self.engine.image(self.base_image)
+        if image is None:
+            raise SandboxError(f"the image {self.base_image} is gone")
+        entries = dict(entry.partition("=")[::2] for entry in image["Config"].get("Env") or ())
+        found = entries.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        own_bin = f"{SETUP_HOME}/.local/bin"
+        return found if own_bin in found.split(":") else f"{found}:{own_bin}"
+
+
+class _Lines:
+    """Output in pieces, told on as lines of at most 2000 characters."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._rest = b""
+
+    def add(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._on_line(line[:2000].decode(errors="replace").rstrip("\r"))
+        if len(self._rest) > 2000:
+            self.end()
+
+    def end(self) -> None:
+        if self._rest:
+            self._on_line(self._rest[:2000].decode(errors="replace"))
+        self._rest = b""
+
+
+def _found(engine: Engine, folder: Path, name: str) -> Environment | None:
+    image = engine.image_id(f"relay/env:{name}")
+    if image is None or not (folder / name).is_dir() or not (folder / f"{name}.log").is_file():
+        return None
+    return Environment(image, _filled(folder / name), name, (folder / f"{name}.log").read_text(errors="replace"))
+
+
+def _filled(extras: Path) -> Path | None:
+    return extras if any(extras.iterdir()) else None
+
+
+def _what(ended: CommandEnd, timeout: float) -> str:
+    if ended.end == "timeout":
+        return f"did not end within {timeout:g} s"
+    return f"failed with status {ended.status}" if ended.status is not None else "was killed"
+
+
+def _log(ended: CommandEnd) -> str:
+    text = ended.output.decode(errors="replace")
+    return f"{text}\n({ended.omitted} bytes of output left out in the middle)" if ended.omitted else text
+
+
+def _make_parents(root: bytes, path: bytes, uid: int, gid: int) -> None:
+    at = root
+    for part in path.split(b"/")[:-1]:
+        at = at + b"/" + part
+        folder = Path(os.fsdecode(at))
+        if not folder.exists():
+            folder.mkdir()
+            own(folder, uid, gid)
+
+
+@contextmanager
+def _alone(lock: Path, on_line: Callable[[str], None]) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_line("another process builds this environment: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
