@@ -13,7 +13,7 @@ from runner.models.base import Entry, ModelError, ModelSpec, Place, Reply, Stop,
 from runner.models.faults import lost, refused, unreadable
 from runner.models.history import arguments, seen_by
 from runner.models.sizes import output_cap, window
-from runner.models.wire import cause, events, timeout, translated
+from runner.models.wire import cause, events, http_client, timeout, translated
 
 _STOPS: dict[str, Stop] = {
     "end_turn": "end",
@@ -44,6 +44,7 @@ class Anthropic:
             default_headers={"x-api-key": spec.key or ""} if spec.base_url else None,
             max_retries=0,
             timeout=timeout(spec),
+            http_client=http_client(spec),
         )
 
     def ask(

@@ -14,7 +14,7 @@ from runner.models.base import Entry, ModelError, ModelSpec, Place, Reply, Stop,
 from runner.models.faults import lost, refused, unreadable
 from runner.models.history import arguments, seen_by
 from runner.models.sizes import output_cap, window
-from runner.models.wire import cause, events, timeout, translated
+from runner.models.wire import cause, events, http_client, timeout, translated
 
 _STOPS: dict[str, Stop] = {
     "stop": "end",
@@ -99,6 +99,7 @@ def open_client(spec: ModelSpec) -> openai.OpenAI:
         default_headers=unset,
         max_retries=0,
         timeout=timeout(spec),
+        http_client=http_client(spec),
     )
 
 

@@ -17,6 +17,7 @@ from runner.models.base import ModelError, ModelSpec
 from runner.models.faults import lost, unreadable
 
 DONE = "[DONE]"
+_ONE_ANSWER = httpx2.Limits(max_keepalive_connections=0)
 
 
 class Streamed(Protocol):
@@ -75,6 +76,12 @@ def events(answer: Streamed, spec: ModelSpec) -> Iterator[dict[str, Any]]:
         yield event
 
 
+def http_client(spec: ModelSpec) -> httpx2.Client:
+    """The client below an SDK. No connection outlives its answer: a turn's tools may run longer than a server keeps
+    one open, and nothing is left to be closed."""
+    return httpx2.Client(timeout=timeout(spec), limits=_ONE_ANSWER)
+
+
 class RecordingClient(httpx2.Client):
     """A client for an SDK whose stream cannot be read raw: keeps a good answer's events and hands on an empty one.
 
@@ -82,8 +89,7 @@ class RecordingClient(httpx2.Client):
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        # No connection outlives its answer: a turn's tools may run longer than a server keeps one open.
-        super().__init__(timeout=timeout(spec), limits=httpx2.Limits(max_keepalive_connections=0))
+        super().__init__(timeout=timeout(spec), limits=_ONE_ANSWER)
         self._spec = spec
         self.recorded: list[dict[str, Any]] = []
         self.recorded_headers: Mapping[str, str] = {}
