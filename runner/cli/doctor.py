@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import example, json_option, repo_option, say, say_json
+from runner.cli.options import cache_folder, example, json_option, repo_option, say, say_json
+from runner.redact import escape_terminal
 
 if TYPE_CHECKING:
     from pipelines.pipeline import Pipeline
@@ -76,7 +77,22 @@ def _checks(file: str | None, models: bool, repo: Path, stack: contextlib.ExitSt
         if pipeline is not None:
             yield from _roles(pipeline, models)
     if engine is not None:
-        yield from _engine_checks(engine, pipeline, repo if repository.ok else None)
+        ready = True
+        for check in _engine_checks(engine, pipeline, repo if repository.ok else None):
+            ready = ready and check.ok
+            yield check
+        if pipeline is not None and ready and repository.ok:
+            yield from _trial(pipeline, repo, engine)
+
+
+def _trial(pipeline: Pipeline, repo: Path, engine: Engine) -> Iterator[Check]:
+    from runner.cli.trial import check_pipeline
+    from runner.git.repo import open_repository
+
+    def tell(line: str) -> None:
+        click.echo(escape_terminal(f"setup: {line}"), err=True)
+
+    yield from check_pipeline(pipeline, open_repository(repo), engine, os.environ, tell)
 
 
 def _engine_checks(engine: Engine, pipeline: Pipeline | None, repo: Path | None) -> Iterator[Check]:
@@ -92,7 +108,7 @@ def _engine_checks(engine: Engine, pipeline: Pipeline | None, repo: Path | None)
         return
     uid, gid = inner_user(os.getuid(), os.getgid())
     yield checks.container(engine, local, f"{uid}:{gid}")
-    where = _state(repo) if repo else _cache()
+    where = _state(repo) if repo else cache_folder(os.environ)
     where.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=where, prefix="doctor-") as folder:
         Path(folder).chmod(0o711)
@@ -140,11 +156,7 @@ def _clock(repo: Path | None) -> Check:
 
 
 def _folders(repo: Path) -> Sequence[Path]:
-    return (repo.absolute(), _cache())
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "relay")
+    return (repo.absolute(), cache_folder(os.environ))
 
 
 def _state(repo: Path) -> Path:

@@ -244,3 +244,52 @@ def test_models_need_a_file(tmp_path: Path) -> None:
     done = doctor(make(tmp_path), "--models")
     assert done.returncode == 2
     assert "name its FILE" in done.stderr
+
+
+TRIAL = """\
+version: 1
+roles: {{player: {{model: scripted/replies.yaml}}}}
+sandbox: {{image: debian{setup}}}
+gates: {{tests: {{run: {run}}}}}
+stages: [{{plan: player}}, {{implement: player}}, {{test: tests}}, {{review: player}}, {{merge: squash}}]
+"""
+
+
+def tried(tmp_path: Path, *, run: str = "python -m pytest -q", setup: str = "") -> dict[str, dict[str, str]]:
+    """The lines of `relay doctor FILE` by name."""
+    repo = make(tmp_path / "repo", {"test_a.py": "def test_a(): pass\ndef test_old(): assert 0\n"})
+    (repo / "replies.yaml").write_text("replies: [{role: player, step: 1, text: hello}]\n")
+    (repo / "p.yaml").write_text(TRIAL.format(run=run, setup=f", setup: {setup}" if setup else ""))
+    done = doctor(repo, "p.yaml", "--json")
+    assert git(repo, "for-each-ref", "refs/relay", "refs/heads/relay") == ""
+    assert list((repo / ".git" / "relay").glob("doctor-*")) == []
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]} | {
+        "exit": {"code": str(done.returncode)}
+    }
+
+
+def test_with_a_file_the_gates_run_on_the_target(tmp_path: Path) -> None:
+    """Tests are counted, old reds too, and nothing of a run is left."""
+    told = tried(tmp_path, setup="echo ready > /opt/ready")
+    assert told["setup"]["ok"]
+    assert told["gate tests"]["ok"], told
+    assert told["gate tests"]["detail"].startswith("2 tests, 1 old reds, ")
+    assert told["exit"]["code"] == "0"
+
+
+def test_a_gate_that_cannot_run_on_the_target(tmp_path: Path) -> None:
+    """The command is not there: said before the first paid call, with the log."""
+    told = tried(tmp_path, run="no-such-runner")
+    assert not told["gate tests"]["ok"]
+    assert "no-such-runner" in told["gate tests"]["detail"]
+    assert "gates: tests: run" in told["gate tests"]["fix"]
+    assert told["exit"]["code"] == "4"
+
+
+def test_a_setup_that_fails(tmp_path: Path) -> None:
+    """Its own words are shown."""
+    told = tried(tmp_path, setup="echo no such package >&2; exit 3")
+    assert not told["setup"]["ok"]
+    assert "no such package" in told["setup"]["detail"]
+    assert "sandbox: setup" in told["setup"]["fix"]
+    assert told["exit"]["code"] == "4"
