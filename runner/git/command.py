@@ -146,6 +146,10 @@ def session(handle: Handle, *arguments: str | bytes, stdin: BinaryIO | None = No
             process.stdin.close()
         process.stdout.read()
         output = Output(process.wait(), b"", process.stderr.read())
+    except GitError as error:
+        process.kill()
+        said = process.stderr.read().decode("utf-8", "replace").strip()
+        raise GitError(f"{error}\n  {said}") if said else error from None
     finally:
         if process.poll() is None:
             process.kill()

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner.git.cache import make_folder, once, owner_for, write_file
@@ -57,42 +58,61 @@ def git_layer(
     Raises GitError as `base_directory` does.
     """
     worktree = base_directory(repository, tree, cache, uid, gid)
-    owner = owner_for(uid, gid)
-    stamp = int(worktree.stat().st_mtime)
-    head = history if tree_of(repository, history) == tree else _commit_for(repository, tree, history)
-    start = base if base is not None and is_ancestor(repository, base, history) else history
-    tags = _tags(repository, history)
-    shallow = _shallow(repository)
-    packs = _base_pack(repository, start, shallow, cache, uid, owner)
-    digest = _digest(head, history, start, str(stamp), *sorted(f"{tags[name]} {name}" for name in tags), *shallow)
+    plan = _Plan(
+        tree=tree,
+        history=history,
+        start=base if base is not None and is_ancestor(repository, base, history) else history,
+        head=history if tree_of(repository, history) == tree else _commit_for(repository, tree, history),
+        tags=_tags(repository, history),
+        shallow=_shallow(repository),
+        stamp=int(worktree.stat().st_mtime),
+        owner=owner_for(uid, gid),
+    )
+    packs = _base_pack(repository, plan, cache, uid)
+    return once(
+        cache / "layers" / f"{tree}-{plan.digest}-{uid}", lambda part: _fill(repository, plan, worktree, packs, part)
+    )
 
-    def make(part: Path) -> None:
-        git = part / ".git"
-        for folder in ("", "objects", "objects/pack", "objects/info", "refs", "refs/heads", "refs/tags", "info"):
-            make_folder(git / folder, owner)
-        for file in packs.iterdir():
-            _share(file, git / "objects" / "pack" / file.name)
-        new = [head, history, *tags.values()]
-        _pack(
-            repository,
-            new,
-            [start, *_tags(repository, start).values()],
-            git / "objects/pack",
-            owner,
-        )
-        write_file(git / "HEAD", f"{head}\n".encode(), owner)
-        write_file(git / "config", _CONFIG, owner)
-        write_file(git / "packed-refs", _packed_refs(tags), owner)
-        if shallow:
-            write_file(git / "shallow", "".join(f"{line}\n" for line in shallow).encode(), owner)
-        entries = everything(repository, tree)
-        sizes = {path: os.lstat(worktree / os.fsdecode(path)).st_size for path in entries}
-        write_file(git / "index", encode_index(tree, entries, sizes, stamp), owner)
-        part.chmod(0o755)
-        if owner is not None:
-            os.chown(part, *owner)
 
-    return once(cache / "layers" / f"{tree}-{digest}-{uid}", make)
+@dataclass(frozen=True)
+class _Plan:
+    """Everything that a layer depends on."""
+
+    tree: str
+    history: str
+    start: str
+    head: str
+    tags: Mapping[str, str]
+    shallow: tuple[str, ...]
+    stamp: int
+    owner: tuple[int, int] | None
+
+    @property
+    def digest(self) -> str:
+        tags = sorted(f"{value} {name}" for name, value in self.tags.items())
+        return _digest(self.head, self.history, self.start, str(self.stamp), *tags, *self.shallow)
+
+
+def _fill(repository: Repository, plan: _Plan, worktree: Path, packs: Path, part: Path) -> None:
+    git, owner = part / ".git", plan.owner
+    for folder in ("", "objects", "objects/pack", "objects/info", "refs", "refs/heads", "refs/tags", "info"):
+        make_folder(git / folder, owner)
+    for file in packs.iterdir():
+        _share(file, git / "objects" / "pack" / file.name)
+    new = [plan.head, plan.history, *plan.tags.values()]
+    packed = [plan.start, *_tags(repository, plan.start).values()]
+    _pack(repository, new, packed, git / "objects" / "pack", owner)
+    write_file(git / "HEAD", f"{plan.head}\n".encode(), owner)
+    write_file(git / "config", _CONFIG, owner)
+    write_file(git / "packed-refs", _packed_refs(plan.tags), owner)
+    if plan.shallow:
+        write_file(git / "shallow", "".join(f"{line}\n" for line in plan.shallow).encode(), owner)
+    entries = everything(repository, plan.tree)
+    sizes = {path: os.lstat(worktree / os.fsdecode(path)).st_size for path in entries}
+    write_file(git / "index", encode_index(plan.tree, entries, sizes, plan.stamp), owner)
+    part.chmod(0o755)
+    if owner is not None:
+        os.chown(part, *owner)
 
 
 def _commit_for(repository: Repository, tree: str, history: str) -> str:
@@ -113,20 +133,10 @@ def _shallow(repository: Repository) -> tuple[str, ...]:
     return tuple(sorted(path.read_text().split())) if path.exists() else ()
 
 
-def _base_pack(
-    repository: Repository,
-    start: str,
-    shallow: Sequence[str],
-    cache: Path,
-    uid: int,
-    owner: tuple[int, int] | None,
-) -> Path:
-    tags = list(_tags(repository, start).values())
-
-    def make(part: Path) -> None:
-        _pack(repository, [start, *tags], [], part, owner)
-
-    return once(cache / "packs" / f"{start}-{_digest(*sorted(tags), *shallow)}-{uid}", make)
+def _base_pack(repository: Repository, plan: _Plan, cache: Path, uid: int) -> Path:
+    tags = sorted(_tags(repository, plan.start).values())
+    name = f"{plan.start}-{_digest(*tags, *plan.shallow)}-{uid}"
+    return once(cache / "packs" / name, lambda part: _pack(repository, [plan.start, *tags], [], part, plan.owner))
 
 
 def _pack(
