@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain, count
 from typing import TypeVar, cast
 
 from pipelines.check import check
@@ -176,7 +177,7 @@ def _stages(entries: list[object], found: Findings) -> tuple[Stage, ...]:
 def _stage(values: Values, before: list[Stage]) -> Stage:
     verb = cast("Verb", values["verb"])
     taken = {stage.name for stage in before}
-    default = next(name for name in (verb, *(f"{verb}-{n}" for n in range(2, 10_000))) if name not in taken)
+    default = next(name for name in chain([verb], (f"{verb}-{n}" for n in count(2))) if name not in taken)
     objects = values.get(verb, ())
     return Stage(
         name=_get(values, "name", default),

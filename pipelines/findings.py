@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Final
 
 from pipelines.nodes import Position
@@ -36,6 +35,8 @@ class Findings:
 
 def nearest(wrong: str, right: list[str]) -> str | None:
     """The name among `right` that was probably meant."""
+    from difflib import get_close_matches  # only a file with mistakes pays for it
+
     found = get_close_matches(wrong.lower().replace("_", "-")[:60], right, n=1, cutoff=0.7)
     return found[0] if found else None
 

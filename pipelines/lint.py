@@ -129,6 +129,9 @@ def _order(draft: Draft, pipeline: Pipeline) -> Iterator[Problem]:
         above = verbs[:n]
         since = above[len(above) - above[::-1].index("implement") :] if "implement" in above else []
         told = _misplaced(stage, above, since, last=n == len(stages) - 1)
+        below = verbs[n + 1 :]
+        if stage.verb in ("review", "approve") and "merge" in below and not {"test", "implement"} & set(below):
+            told = None  # told of the `merge`, which lacks the same test
         # Without any `implement`, that is the one thing to say.
         if told and ("implement" in verbs or stage.verb == "plan"):
             yield _problem(draft, _at(draft, ("stages", n, stage.verb), ("stages", n)), told[0], told[1])

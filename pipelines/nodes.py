@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 Position = tuple[int, int]  # line and column, from 1
 
@@ -12,8 +12,7 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 MOST_DIGITS = 300  # int() and Decimal stay fast; nobody's budget is longer
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """A text. Only a plain one (neither quoted nor a block) can mean a number, a boolean or nothing."""
 
     text: str
@@ -21,16 +20,14 @@ class Scalar:
     at: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(NamedTuple):
     """A list."""
 
     items: tuple[Node, ...]
     at: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(NamedTuple):
     """A mapping, in the file's order; each key once."""
 
     pairs: tuple[tuple[Scalar, Node], ...]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Family = Literal["size", "tokens", "time"]
 
@@ -12,8 +11,7 @@ Family = Literal["size", "tokens", "time"]
 AMOUNT = r"[0-9]{1,15}(\.[0-9]{1,9})?"
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """A family of units: what one of each is worth, from the smallest to the largest."""
 
     worth: dict[str, int]
