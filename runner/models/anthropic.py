@@ -13,7 +13,7 @@ from runner.models.base import Entry, ModelError, ModelSpec, Place, Reply, Stop,
 from runner.models.faults import lost, refused, unreadable
 from runner.models.history import arguments, seen_by
 from runner.models.sizes import output_cap, window
-from runner.models.wire import cause, events, http_client, timeout, translated
+from runner.models.wire import cause, events, http_client, shaped, timeout, translated
 
 _STOPS: dict[str, Stop] = {
     "end_turn": "end",
@@ -76,7 +76,8 @@ class Anthropic:
     def _send(self, body: dict[str, Any]) -> Reply:
         with translated(self._spec):
             try:
-                with self._client.messages.with_streaming_response.create(**body, stream=True) as answer:
+                raw = self._client.messages.with_streaming_response
+                with raw.create(**body, stream=True) as answer, shaped(self._spec):
                     return assemble(events(answer, self._spec), self._spec, answer.headers)
             except anthropic.APIStatusError as error:
                 said = error.body if error.body else error.response.text

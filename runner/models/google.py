@@ -16,7 +16,7 @@ from runner.models.base import Entry, ModelError, ModelSpec, Place, Reply, Stop,
 from runner.models.faults import lost, refused, unreadable
 from runner.models.history import seen_by
 from runner.models.sizes import output_cap, window
-from runner.models.wire import RecordingClient, translated
+from runner.models.wire import RecordingClient, shaped, translated
 
 _STOPS: dict[str, Stop] = {
     "STOP": "end",
@@ -102,7 +102,8 @@ class Google:
             except errors.APIError as error:
                 headers = getattr(error.response, "headers", {})
                 raise refused(self._spec, error.code, error.details, headers) from error
-        return assemble(self._http.recorded, self._spec, self._http.recorded_headers, step=step)
+        with shaped(self._spec):
+            return assemble(self._http.recorded, self._spec, self._http.recorded_headers, step=step)
 
 
 def open_model(spec: ModelSpec) -> Google:

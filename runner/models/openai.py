@@ -13,7 +13,7 @@ from runner.models.faults import lost, refused, unreadable
 from runner.models.history import arguments, seen_by
 from runner.models.openai_compatible import open_client, sdk_errors
 from runner.models.sizes import output_cap, window
-from runner.models.wire import events, translated
+from runner.models.wire import events, shaped, translated
 
 # Models that reason; the others refuse to be asked for an effort or for encrypted reasoning.
 _REASONS = re.compile(r"o\d|gpt-([5-9]|\d\d)|codex")
@@ -77,7 +77,12 @@ class OpenAI:
 
     def _read(self, body: dict[str, Any]) -> Reply:
         raw = self._client.responses.with_streaming_response
-        with translated(self._spec), sdk_errors(self._spec), raw.create(**body, stream=True) as answer:
+        with (
+            translated(self._spec),
+            sdk_errors(self._spec),
+            raw.create(**body, stream=True) as answer,
+            shaped(self._spec),
+        ):
             return assemble(events(answer, self._spec), self._spec, answer.headers)
 
 
@@ -120,7 +125,7 @@ def assemble(stream: Iterable[dict[str, Any]], spec: ModelSpec, headers: Mapping
         if event.get("object") == "response":
             response = event
         elif kind == "response.output_item.done":
-            done[event["output_index"]] = event["item"]
+            done[event.get("output_index", len(done))] = event["item"]
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
             response = event["response"]
         elif not kind:

@@ -14,7 +14,7 @@ from runner.models.base import Entry, ModelError, ModelSpec, Place, Reply, Stop,
 from runner.models.faults import lost, refused, unreadable
 from runner.models.history import arguments, seen_by
 from runner.models.sizes import output_cap, window
-from runner.models.wire import cause, events, http_client, timeout, translated
+from runner.models.wire import cause, events, http_client, shaped, timeout, translated
 
 _STOPS: dict[str, Stop] = {
     "stop": "end",
@@ -81,7 +81,7 @@ class OpenAICompatible:
 
     def _send(self, body: dict[str, Any], step: int) -> Reply:
         raw = self._client.chat.completions.with_streaming_response
-        with translated(self._spec), sdk_errors(self._spec), raw.create(**body) as answer:
+        with translated(self._spec), sdk_errors(self._spec), raw.create(**body) as answer, shaped(self._spec):
             return assemble(events(answer, self._spec), self._spec, answer.headers, step=step)
 
 

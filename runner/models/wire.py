@@ -49,6 +49,15 @@ def translated(spec: ModelSpec) -> Iterator[None]:
         raise lost(spec, f"The answer was cut: {error or type(error).__name__}") from error
 
 
+@contextmanager
+def shaped(spec: ModelSpec) -> Iterator[None]:
+    """Turns the lack of what an answer must have into ModelError("server"); around the reading of events only."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise unreadable(spec, f"{type(error).__name__}: {error}") from error
+
+
 def cause(error: BaseException) -> BaseException:
     """The network error below an SDK's connection error, for `translated` to read."""
     while error.__cause__ is not None and not isinstance(error, httpx2.HTTPError):

@@ -203,3 +203,20 @@ def test_what_a_model_may_write_is_sent(face: Face, vendor_server: FakeVendor) -
     vendor_server.answer(face.says("ok"))
     face.open(vendor_server.url).ask("sys", GO, [], max_tokens=4321, place=PLACE)
     assert "4321" in json.dumps(vendor_server.journal[0].body)
+
+
+@every_face
+def test_an_answer_of_another_shape_is_a_server_error(face: Face, vendor_server: FakeVendor) -> None:
+    """Whatever a foreign server leaves out, the loop gets a ModelError and no KeyError."""
+    shapes: dict[str, wire.Json] = {
+        "anthropic": {"type": "message_start", "message": {"id": "m"}},
+        "google": {"candidates": [{"content": {"parts": "text"}, "finishReason": "STOP"}]},
+        "openai": {
+            "type": "response.completed",
+            "response": {"status": "completed", "output": [{"type": "function_call"}]},
+        },
+        "openai-compatible": {"choices": [{"delta": {"tool_calls": ["x"]}, "finish_reason": "stop"}]},
+    }
+    more = {"type": "content_block_start", "index": 0, "content_block": {}, "candidates": [], "choices": []}
+    error = failure(face, vendor_server, wire.sse([shapes[face.vendor], more]))
+    assert error.kind == "server" and error.reached

@@ -122,3 +122,11 @@ def test_errors_are_told_apart_by_code(
     with pytest.raises(ModelError) as caught:
         ask(vendor_server, wire.error(status, {"error": error}))
     assert caught.value.kind == kind
+
+
+def test_a_server_that_numbers_no_items_is_read_too(vendor_server: FakeVendor) -> None:
+    """llama.cpp leaves out `output_index`, and some leave the closing output empty."""
+    done = [{"type": "response.output_item.done", "item": item} for item in (REASONING, CALL)]
+    end = {"type": "response.completed", "response": {"status": "completed", "output": [], "usage": None}}
+    reply = ask(vendor_server, wire.sse([*done, end]))
+    assert (reply.wire, reply.stop) == ([REASONING, CALL], "tools")
