@@ -245,33 +245,8 @@ def test_no_text_raises_anything_but_pipeline_errors(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    [
-        "version",
-        "1",
-        "roles",
-        "architect",
-        "model",
-        "anthropic/x",
-        "stages",
-        "plan",
-        "test",
-        "gates",
-        "run",
-        "on",
-        "4g",
-        "tasks",
-        "x.md",
-        "budget",
-        "max-cost",
-        "merge",
-        "squash",
-        "env",
-        "true",
-        "~",
-        "sandbox",
-        "prices",
-        "limits",
-    ]
+    """version 1 roles architect model anthropic/x stages plan test gates run on 4g tasks x.md budget max-cost merge
+    squash env true ~ sandbox prices limits""".split()  # noqa: SIM905 (a list would be one word a line)
 )
 TREES = st.recursive(
     WORDS | st.integers() | st.none() | st.booleans(),
