@@ -43,8 +43,7 @@ from runner.stages.names import journal_ref, new_run_id
 from runner.stages.records import EndRecord, Options, Started, TaskEnd
 from sandbox.base import SandboxError
 from sandbox.docker import Engine, connect
-from sandbox.host import base_image
-from sandbox.image import SetupFailed
+from sandbox.image import SetupFailed, ensure_image
 from sandbox.reap import reap
 from sandbox.workspace import probe
 
@@ -164,7 +163,8 @@ def opened(
         engine = stack.enter_context(connect(environ=environ))
         stack.callback(_sweep, engine, run)
         reap(engine)
-        image = base_image(engine, pipeline.sandbox.image, pipeline.sandbox.pull, lambda text: emit("image", text=text))
+        policy = pipeline.sandbox
+        image = ensure_image(engine, policy.image, pull=policy.pull, on_line=lambda text: emit("image", text=text))
         limit = Limit(budget.max_cost, budget.max_tokens, budget.max_time)
         ledger = stack.enter_context(Ledger(folder / "ledger.jsonl", limit, time.monotonic))
         (folder / "turns").mkdir(mode=0o700, parents=True, exist_ok=True)

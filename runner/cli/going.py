@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import click
 
@@ -32,7 +30,7 @@ def sink(as_json: bool) -> Iterator[Sink]:
 
 
 def finish(repository: Repository, ended: Ended, as_json: bool) -> int:
-    """Print how the session ended and what to do next; gives the exit code. Ends the process where a stage hangs."""
+    """Print how the session ended and what to do next; gives the exit code."""
     view = read_run(repository, ended.run)
     report = _report(repository, ended)
     if as_json:
@@ -53,10 +51,8 @@ def finish(repository: Repository, ended: Ended, as_json: bool) -> int:
         if report:
             say(f"report: {report}")
     code = EXIT[ended.outcome]
-    if ended.failure is not None:
-        if ended.outcome == "broken":
-            click.echo(escape_terminal(f"relay: {ended.why}\n  go on with: relay resume {ended.run}"), err=True)
-        _leave(code)
+    if ended.outcome == "broken" and ended.failure is not None:
+        click.echo(escape_terminal(f"relay: go on with: relay resume {ended.run}"), err=True)
     return code
 
 
@@ -64,10 +60,3 @@ def _report(repository: Repository, ended: Ended) -> str:
     from runner.report.html import write_report
 
     return str(write_report(repository, ended.run))
-
-
-def _leave(code: int) -> NoReturn:
-    """The thread of the stage that failed is parked for good: leave without waiting for it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

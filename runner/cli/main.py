@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -90,8 +91,13 @@ def root() -> None:
 
 
 def main() -> None:
-    """The console entry point."""
-    sys.exit(run(sys.argv[1:], os.environ))
+    """The console entry point. A stage that failed leaves its thread parked for good: nobody waits for it at exit."""
+    code = run(sys.argv[1:], os.environ)
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -21,9 +21,7 @@ from runner.cli.options import example, json_option, repo_option
 )
 @click.argument("file", required=False)
 @repo_option
-@click.option(
-    "--task", "tasks", multiple=True, help="A task as text, beside those of the file; `-` reads it from stdin."
-)
+@click.option("--task", "tasks", multiple=True, help="A task as text; `-` reads it from stdin.")
 @click.option("--may-change", multiple=True, metavar="GLOB", help="Protected files that every change may alter.")
 @click.option("--max-cost", metavar="USD", help="Money that this run may cost; wins over the file.")
 @click.option("--dry-run", is_flag=True, help="Print stages, models, commands and the budget; call no model.")

@@ -52,9 +52,10 @@ class Scripted:
     def ask(
         self, system: str, history: Sequence[Entry], tools: Sequence[Tool], *, max_tokens: int, place: Place
     ) -> Reply:
-        """The first line that fits. Raises ModelError("request") that names the key when none does."""
+        """The line that fits most closely, of equals the first. Raises ModelError("request") that names the key when none does."""
         step = 1 + sum(entry.reply is not None for entry in history)
-        line = next((line for line in self.script if _fits(line, place, step)), None)
+        fitting = [line for line in self.script if _fits(line, place, step)]
+        line = max(fitting, key=_named, default=None)
         if line is None:
             raise ModelError(
                 "request",
@@ -75,6 +76,11 @@ def open_model(spec: ModelSpec) -> Scripted:
 def _fits(line: Line, place: Place, step: int) -> bool:
     pairs = ((line.task, place.task), (line.change, place.change), (line.round, place.round))
     return (line.role, line.step) == (place.role, step) and all(want in (None, have) for want, have in pairs)
+
+
+def _named(line: Line) -> int:
+    """How many of task, change and round a line names: a plan's line, which names no change, yields to a review's."""
+    return sum(value is not None for value in (line.task, line.change, line.round))
 
 
 def _key(place: Place, step: int) -> str:

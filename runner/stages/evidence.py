@@ -40,7 +40,7 @@ def _gate(context: Context, entry: Record) -> list[told.Evidence]:
         return []
     if gate.reason == "conflict":
         return [told.Conflicted(gate.paths, gate.summary)]
-    verdict = decode(read_blob(context.repository, entry.files["verdict.json"]), Verdict)
+    verdict = decode(read_blob(context.repository, entry.files["verdict"]), Verdict)
     log = read_blob(context.repository, entry.files["log"]) if "log" in entry.files else b""
     return [
         told.GateFailed(

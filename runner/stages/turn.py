@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines.pipeline import Role
 from runner.agent.loop import run_turn
 from runner.agent.tools import ENDING, ROLE_TOOLS, RoleKind
+from runner.agent.transcript import masked
 from runner.agent.turn import Check, Turn, TurnResult
 from runner.codec import decode, encode
 from runner.git.checkout import base_directory
@@ -100,7 +101,7 @@ def taken(context: Context, assignment: Assignment) -> Iterator[Taken]:
             workspace,
             base.tree,
             base.began,
-            context.mask((folder / "transcript.jsonl").read_text()).encode(),
+            masked((folder / "transcript.jsonl").read_bytes(), context.mask, "transcript.jsonl"),
             spending(context, assignment.role.name, assignment.key),
         )
         if result.end not in KEPT:
