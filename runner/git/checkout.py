@@ -14,6 +14,7 @@ from pathlib import Path
 
 from runner.git.cache import make_folder, once, owner_for, write_file
 from runner.git.command import GitError, Session, run, session
+from runner.git.history import changed_paths
 from runner.git.names import is_plain
 from runner.git.objects import EXECUTABLE, SYMLINK, TreeEntry, parse_ls_tree
 from runner.git.repo import Repository
@@ -27,17 +28,33 @@ def base_directory(
 ) -> Path:
     """A directory that holds exactly `tree`, below `cache/bases`; made once, to be mounted and never written.
 
-    All files and folders have the same modification time, and belong to uid:gid when relay is root. Raises GitError
-    for a tree that cannot be checked out safely (`..`, `.git`, two entries of one name), a missing object, a full disk.
+    Files that a base made before has as well are hard links to its: cheap, and their modification time tells make and
+    Python that they are the same. All belong to uid:gid when relay is root. Raises GitError for a tree that cannot be
+    checked out safely (`..`, `.git`, two entries of one name), a missing object, a full disk.
     """
     owner = owner_for(uid, gid)
 
     def make(part: Path) -> None:
         entries = everything(repository, tree)
         stamp = int(now()) - _OLDER
-        _materialise(repository, entries, part, owner, stamp)
+        links = _nearest(repository, tree, entries, cache / "bases", uid)
+        _materialise(repository, entries, links, part, owner, stamp)
 
     return once(cache / "bases" / f"{tree}-{uid}", make)
+
+
+def _nearest(
+    repository: Repository, tree: str, entries: Mapping[bytes, TreeEntry], bases: Path, uid: int
+) -> Mapping[bytes, Path]:
+    """Files of `tree` that the newest base of this repository and owner has as well, and where they are."""
+    made = sorted((path for path in bases.glob(f"*-{uid}")), key=lambda path: path.lstat().st_mtime, reverse=True)
+    for base in made[:3]:
+        other = base.name.partition("-")[0]
+        if run(repository.plumbing, "cat-file", "-e", f"{other}^{{tree}}", accept=range(256)).status == 0:
+            changed = {entry.path for entry in changed_paths(repository, other, tree)}
+            same = (path for path, entry in entries.items() if entry.kind == "blob" and path not in changed)
+            return {path: _at(base, path) for path in same}
+    return {}
 
 
 def everything(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
@@ -52,6 +69,7 @@ def everything(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
 def _materialise(
     repository: Repository,
     entries: Mapping[bytes, TreeEntry],
+    links: Mapping[bytes, Path],
     root: Path,
     owner: tuple[int, int] | None,
     stamp: int,
@@ -62,7 +80,11 @@ def _materialise(
             if entry.kind != "blob":
                 folders.append(_at(root, path))
                 make_folder(folders[-1], owner)
-        files = [(path, entry) for path, entry in entries.items() if entry.kind == "blob"]
+        files = [
+            (path, entry)
+            for path, entry in entries.items()
+            if entry.kind == "blob" and not _linked(links.get(path), _at(root, path))
+        ]
         with tempfile.TemporaryFile() as wanted:
             wanted.write(b"".join(entry.id.encode() + b"\n" for _, entry in files))
             wanted.seek(0)
@@ -94,6 +116,19 @@ def _write(talk: Session, entry: TreeEntry, path: Path, owner: tuple[int, int] |
     else:
         write_file(path, content, owner, 0o755 if entry.mode == EXECUTABLE else 0o644)
     os.utime(path, (stamp, stamp), follow_symlinks=False)
+
+
+def _linked(there: Path | None, path: Path) -> bool:
+    """Whether `path` is now a link to the same file of another base."""
+    if there is None:
+        return False
+    try:
+        os.link(there, path, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # too many links already, or the other base was cleaned away meanwhile
+        return False
+    return True
 
 
 def _at(root: Path, path: bytes) -> Path:

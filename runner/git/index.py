@@ -5,23 +5,32 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from runner.git.objects import GITLINK, TreeEntry
 
 _ENTRY = struct.Struct(">10I20sH")
 
 
-def encode_index(tree: str, entries: Mapping[bytes, TreeEntry], sizes: Mapping[bytes, int], stamp: int) -> bytes:
+@dataclass(frozen=True)
+class Seen:
+    """What the file system says of a file: bytes (of a link: of its target), and modification time in seconds."""
+
+    size: int
+    when: int
+
+
+def encode_index(tree: str, entries: Mapping[bytes, TreeEntry], seen: Mapping[bytes, Seen]) -> bytes:
     """An index (gitformat-index, version 2) of `tree`, in which every file counts as unchanged.
 
-    `entries` are all paths and folders below the tree, a folder before what is in it; `sizes` the bytes of each file or
-    link target; `stamp` the modification time of all of them, in seconds. Device, inode, owner and change time are left
-    0: the reader must have `core.checkStat=minimal` and `core.trustCtime=false`.
+    `entries` are all paths and folders below the tree, a folder before what is in it; `seen` has every file and link.
+    Device, inode, owner and change time are left 0: the reader must have `core.checkStat=minimal` and
+    `core.trustCtime=false`.
     """
     files = sorted((path, entry) for path, entry in entries.items() if entry.kind != "tree")
     parts = [struct.pack(">4sII", b"DIRC", 2, len(files))]
     for path, entry in files:
-        size, when = (0, 0) if entry.mode == GITLINK else (sizes[path] & 0xFFFFFFFF, stamp)
+        size, when = (0, 0) if entry.mode == GITLINK else (seen[path].size & 0xFFFFFFFF, seen[path].when)
         fixed = _ENTRY.pack(
             when, 0, when, 0, 0, 0, entry.mode, 0, 0, size, bytes.fromhex(entry.id), min(len(path), 0xFFF)
         )

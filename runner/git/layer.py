@@ -13,7 +13,7 @@ from runner.git.cache import make_folder, once, owner_for, write_file
 from runner.git.checkout import base_directory, everything
 from runner.git.command import run
 from runner.git.history import commit, is_ancestor, tree_of
-from runner.git.index import encode_index
+from runner.git.index import Seen, encode_index
 from runner.git.objects import write_commit
 from runner.git.repo import Repository
 
@@ -65,7 +65,7 @@ def git_layer(
         head=history if tree_of(repository, history) == tree else _commit_for(repository, tree, history),
         tags=_tags(repository, history),
         shallow=_shallow(repository),
-        stamp=int(worktree.stat().st_mtime),
+        made=f"{worktree.stat().st_mtime_ns}-{worktree.stat().st_ino}",
         owner=owner_for(uid, gid),
     )
     packs = _base_pack(repository, plan, cache, uid)
@@ -84,13 +84,13 @@ class _Plan:
     head: str
     tags: Mapping[str, str]
     shallow: tuple[str, ...]
-    stamp: int
+    made: str  # which making of the base directory: its times stand in the index
     owner: tuple[int, int] | None
 
     @property
     def digest(self) -> str:
         tags = sorted(f"{value} {name}" for name, value in self.tags.items())
-        return _digest(self.head, self.history, self.start, str(self.stamp), *tags, *self.shallow)
+        return _digest(self.head, self.history, self.start, self.made, *tags, *self.shallow)
 
 
 def _fill(repository: Repository, plan: _Plan, worktree: Path, packs: Path, part: Path) -> None:
@@ -108,11 +108,16 @@ def _fill(repository: Repository, plan: _Plan, worktree: Path, packs: Path, part
     if plan.shallow:
         write_file(git / "shallow", "".join(f"{line}\n" for line in plan.shallow).encode(), owner)
     entries = everything(repository, plan.tree)
-    sizes = {path: os.lstat(worktree / os.fsdecode(path)).st_size for path in entries}
-    write_file(git / "index", encode_index(plan.tree, entries, sizes, plan.stamp), owner)
+    seen = {path: _seen(worktree / os.fsdecode(path)) for path in entries}
+    write_file(git / "index", encode_index(plan.tree, entries, seen), owner)
     part.chmod(0o755)
     if owner is not None:
         os.chown(part, *owner)
+
+
+def _seen(path: Path) -> Seen:
+    about = path.lstat()
+    return Seen(about.st_size, int(about.st_mtime))
 
 
 def _commit_for(repository: Repository, tree: str, history: str) -> str:

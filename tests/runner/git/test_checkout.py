@@ -89,6 +89,24 @@ def test_filters_hooks_and_monitors_of_the_user_never_run(repository: Repository
     assert picture(where) == before
 
 
+def test_the_next_base_shares_what_did_not_change(repository: Repository, cache: Path) -> None:
+    """Unchanged files are the same files, times included; changed ones are new; the first base stays as it was."""
+    first = base_directory(repository, _tree(repository), cache, UID, UID, now=lambda: 1000.0)
+    blob = objects.write_blob(repository, b"changed\n")
+    changes_made = {
+        b"a.txt": (objects.FILE, blob),
+        b"crlf": (objects.EXECUTABLE, blob),
+        b"d/e": (objects.SYMLINK, blob),
+    }
+    tree = write_tree_with(repository, _tree(repository), changes_made)
+    second = base_directory(repository, tree, cache, UID, UID, now=lambda: 2000.0)
+    assert (first / "l").stat().st_ino == (second / "l").stat().st_ino
+    assert ((second / "l").stat().st_mtime, (second / "a.txt").stat().st_mtime) == (998, 1998)
+    assert harvest(repository, objects.EMPTY_TREE, changes(second, {})).tree == tree
+    assert harvest(repository, objects.EMPTY_TREE, changes(first, {})).tree == _tree(repository)
+    assert _inside(_work(repository, tree, cache), "status", "--porcelain") == ""
+
+
 def test_submodules_are_empty_folders(repository: Repository, cache: Path) -> None:
     """Their content is somebody else's; git inside finds nothing changed."""
     tree = write_tree_with(repository, _tree(repository), {b"libs/sub": (objects.GITLINK, _head(repository))})
