@@ -26,7 +26,7 @@ test: check image
 	$(VENV)/bin/pytest -q -n 4
 
 demo: image
-	@$(VENV)/bin/python scripts/demo $(if $(LIVE),--live)
+	@scripts/demo $(LIVE)
 
 bench: image
 	$(VENV)/bin/python -m benchmarks

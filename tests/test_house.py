@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "runner.gate": ("pipelines.pipeline", "runner.codec"),
     "runner.limits": (),
     "runner.queue": (),
-    "runner.flow": ("runner.limits", "pipelines.pipeline"),
+    "runner.flow": ("runner.limits", "runner.outcomes", "pipelines.pipeline"),
 }
 
 # The one module (or folder) that may import an outside library.

@@ -21,7 +21,7 @@ def command(run: str | None, repo: Path) -> int:
     from runner.git.journal import Journal
     from runner.git.repo import open_repository
     from runner.lock import owner
-    from runner.session import state_of
+    from runner.opened import state_of
     from runner.stages.names import journal_ref
     from runner.stages.records import EndRecord
     from runner.view import read_run

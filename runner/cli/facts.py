@@ -23,12 +23,16 @@ PRICED = frozenset(
 )
 
 
-def facts(repo: Path, *, to_run: bool, environ: Mapping[str, str] = os.environ) -> Facts:
-    """The facts about the repository at `repo` and this environment. `to_run`: a run is meant to start."""
+def facts(repo: Path, *, to_run: bool, money_budget: bool = False, environ: Mapping[str, str] = os.environ) -> Facts:
+    """The facts about the repository at `repo` and this environment.
+
+    `to_run`: a run is meant to start. `money_budget`: the command line gives one.
+    """
     return Facts(
         env=frozenset(name for name, value in environ.items() if value.strip()),
         branches=partial(branches, repo),
         price_known=price_known,
+        money_budget=money_budget,
         to_run=to_run,
     )
 

@@ -19,7 +19,7 @@ def command(as_json: bool) -> int:
 
     with connect() as engine:
         base = engine.image(TAG)
-        rows = [(TAG, base["Id"], None, base["Size"])] if base else []
+        rows: list[tuple[str, str, float | None, int]] = [(TAG, base["Id"], None, base["Size"])] if base else []
         rows += [
             (f"relay/env:{each.key}", each.image_id, each.created, each.size) for each in list_environments(engine)
         ]

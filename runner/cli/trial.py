@@ -20,8 +20,8 @@ from runner.git.history import resolve, tree_of
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.limits import Limit
+from runner.opened import SANDBOX_UID, cache_home
 from runner.redact import known_secrets, mask
-from runner.session import SANDBOX_UID, cache_home
 from runner.stages.baseline import Blamed, baseline_of, gates_used
 from runner.stages.context import Context
 from runner.stages.environments import environment_of

@@ -52,7 +52,7 @@ class Scripted:
     def ask(
         self, system: str, history: Sequence[Entry], tools: Sequence[Tool], *, max_tokens: int, place: Place
     ) -> Reply:
-        """The line that fits most closely, of equals the first. Raises ModelError("request") that names the key when none does."""
+        """The line that fits most closely, of equals the first. Raises ModelError("request"), naming the key."""
         step = 1 + sum(entry.reply is not None for entry in history)
         fitting = [line for line in self.script if _fits(line, place, step)]
         line = max(fitting, key=_named, default=None)

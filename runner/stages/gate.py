@@ -16,7 +16,8 @@ from runner.codec import CodecError, decode, encode, plain
 from runner.flow import At, Judged
 from runner.gate import verdict as verdicts
 from runner.gate.baseline import next_baseline
-from runner.gate.evidence import Baseline, Evidence, GateDefinition, cache_key
+from runner.gate.define import define
+from runner.gate.evidence import Baseline, Evidence, cache_key
 from runner.gate.protect import Protection, k_changes, matching, path_text, protected_changes
 from runner.gate.verdict import Verdict, decide
 from runner.git import notes
@@ -99,7 +100,7 @@ def _judge(context: Context, at: At, by: Gate) -> GateRecord:
     given = grants(context, at.change)
     protected = protection_of(context, by, candidate.l_paths)
     outcome = _outcome(context, at, by, candidate, protected, given)
-    seen = touched(context, at.change, candidate, protected, given)
+    seen = touched(context, candidate, protected, given)
     return _record(context, at, by, head, outcome, seen)
 
 
@@ -114,7 +115,7 @@ def _outcome(context: Context, at: At, by: Gate, candidate: Candidate, protected
     k_tree = write_tree_with(
         context.repository, candidate.tree, {p: None if e is None else (e.mode, e.id) for p, e in back.items()}
     )
-    definition = _definition(context, by, protected, baseline)
+    definition = define(by, baseline, protected, context.pipeline.sandbox.env)
     own = _own_environment(context, at, candidate, given)
     evidence = Evidence(
         definition=definition,
@@ -172,20 +173,6 @@ def _log(ran: Ran) -> bytes:
         return ran.log
     half = len(ran.log) // 2
     return b"%s\n[... %d bytes left out ...]\n%s" % (ran.log[:half], ran.omitted, ran.log[half:])
-
-
-def _definition(context: Context, by: Gate, protected: Protection, baseline: Baseline) -> GateDefinition:
-    return GateDefinition(
-        name=by.name,
-        run=by.run,
-        results=baseline.results,
-        report_path=by.results.path,
-        patterns=protected.patterns,
-        shadows=protected.shadows,
-        min_tests=by.min_tests,
-        timeout=by.timeout,
-        env=context.pipeline.sandbox.env,
-    )
 
 
 def _permitted(baseline: Baseline, given: Grants) -> tuple[str, ...]:
