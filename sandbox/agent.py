@@ -53,6 +53,10 @@ class Agent:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write)
         self.wake = wake_read
+        # As the container was given it: python itself may add LC_CTYPE to its own (PEP 538).
+        with open("/proc/self/environ", "rb", 0) as file:  # noqa: PTH123
+            entries = [entry.partition(b"=") for entry in file.readall().split(b"\0") if entry]
+        self.environment = {name: value for name, _, value in entries}
         self.poll = select.poll()
         self.poll.register(wake_read, select.POLLIN)
 
@@ -151,7 +155,7 @@ class Agent:
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.dup2(write_end, 1)
                 os.dup2(write_end, 2)
-                os.execv("/bin/sh", [b"sh", b"-c", command])
+                os.execve("/bin/sh", [b"sh", b"-c", command], self.environment)
             except (OSError, ValueError) as error:
                 os.write(write_end, b"cannot run: %s\n" % str(error).encode())
             finally:

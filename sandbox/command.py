@@ -75,6 +75,9 @@ def run_command(
                 if content is not None:
                     files[name] = content
             oom = engine.saw_oom(container)
+            state = engine.state(container)
+            if ended.end == "exited" and (state is None or not state.running):
+                ended = replace(ended, end="killed")  # it ended the container, and its results with it
         finally:
             engine.remove(container)
     finally:

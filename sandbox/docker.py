@@ -209,7 +209,8 @@ class Engine:
         with _asking("cannot start a command"):
             made = self._client.exec_create(
                 container,
-                ["/bin/sh", "-c", command.text],
+                # One pipe for both outputs: two would come in any order.
+                ["/bin/sh", "-c", 'exec /bin/sh -c "$1" 2>&1', "relay", command.text],
                 stdin=False,
                 environment=dict(command.env),
                 user=command.user,
