@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pipelines.build import Draft
 from pipelines.findings import Path, nearest
 from pipelines.nodes import Position
-from pipelines.pipeline import Pipeline, Role, Stage, Verb
+from pipelines.pipeline import Budget, Pipeline, Role, Stage, Verb
 from pipelines.problems import Problem, Severity, shown
 
 # Where each vendor's key is looked for, in this order. `openai-compatible` and `scripted` need none.
@@ -26,6 +26,7 @@ class Facts:
     env: frozenset[str]  # names of environment variables that are set and not empty
     branches: Callable[[], frozenset[str] | None]  # of the repository; None: there is none to look into
     price_known: Callable[[str], bool]  # whether the price list has `vendor/model`
+    money_budget: bool = False  # one comes from the command line
     to_run: bool = True  # False: the file is judged, nothing starts: no task is needed, a missing key is a warning
 
 
@@ -40,7 +41,7 @@ def lint(draft: Draft, facts: Facts | None) -> tuple[Problem, ...]:
     if any(problem.severity == "error" for problem in (*found, *draft.found.problems)):
         # A missing key is told with the mistakes, since it is one when the pipeline runs.
         return tuple(replace(problem, severity="error") for problem in found)
-    return (*found, *_warnings(draft, pipeline))
+    return (*found, *_warnings(draft, pipeline, facts is not None and facts.money_budget))
 
 
 def used_roles(pipeline: Pipeline) -> tuple[Role, ...]:
@@ -187,7 +188,7 @@ def key_names(role: Role, model: str) -> tuple[str, ...]:
 
 def _prices(draft: Draft, pipeline: Pipeline, facts: Facts) -> Iterator[Problem]:
     """With a money budget every model has a known price: an unknown one is never 0."""
-    if pipeline.budget.max_cost is None:
+    if pipeline.budget.max_cost is None and not facts.money_budget:
         return
     told: set[str] = set()
     for role in used_roles(pipeline):
@@ -223,14 +224,14 @@ def _has_problem_in(draft: Draft, path: Path) -> bool:
     return any((problem.line, problem.column) in places for problem in draft.found.problems)
 
 
-def _warnings(draft: Draft, pipeline: Pipeline) -> Iterator[Problem]:
+def _warnings(draft: Draft, pipeline: Pipeline, money_budget: bool) -> Iterator[Problem]:
     """What may be meant so, and is worth a second look."""
 
     def warn(path: Path, what: str, hint: str) -> Problem:
         return _problem(draft, _at(draft, path, path[:-1]), what, hint, "warning")
 
     budget = pipeline.budget
-    if budget.max_cost is None and budget.max_tokens is None and budget.max_time is None:
+    if not money_budget and budget == Budget():
         yield warn(("budget",), "no budget, so nothing bounds what a run costs", "add `budget: {max-cost: 10.00}`")
     authors = {pipeline.roles[s.objects[0]].model for s in pipeline.stages if s.verb == "implement"}
     for n, stage in _stages(draft):

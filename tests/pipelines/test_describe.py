@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.describe import describe, render
+from pipelines.describe import HOST_FILES, describe, render
 from pipelines.find import find_pipeline, shipped
 from pipelines.load import Loaded, load
 from pipelines.problems import PipelineError
+from runner.gate.ecosystems import HOST
 
 Load = Callable[[str], Loaded]
 
@@ -45,6 +46,11 @@ def test_nothing_that_is_shown_steers_a_terminal(small: str, load_text: Load) ->
     """Control characters of a command come out as escapes."""
     text = render(describe(load_text(small.replace("python -m pytest -q", '"a\\e[31mb"')).pipeline))
     assert "\x1b" not in text and r"a\x1b[31mb" in text
+
+
+def test_the_host_files_shown_are_those_that_the_gate_holds() -> None:
+    """Two rooms, one list."""
+    assert tuple(path.removesuffix("/**") for path in HOST_FILES) == HOST
 
 
 @pytest.mark.parametrize("name", ["solo", "duo", "fix"])

@@ -14,7 +14,7 @@ KEYS = frozenset({"ANTHROPIC_API_KEY", "GEMINI_API_KEY"})
 def _facts(
     env: frozenset[str] = KEYS, branches: frozenset[str] | None = None, known: bool = True, to_run: bool = True
 ) -> Facts:
-    return Facts(env, lambda: branches, lambda model: known, to_run)
+    return Facts(env, lambda: branches, lambda model: known, to_run=to_run)
 
 
 def _lines(folder: Path, text: str, facts: Facts, tasks: tuple[str, ...] = ("Do it.",)) -> list[str]:
@@ -96,6 +96,14 @@ def test_an_unknown_price_is_no_zero(tmp_path: Path, small: str) -> None:
     paste = line.split("`")[5]
     assert _lines(tmp_path, f"{text}{paste}\n", facts) == []
     assert _lines(tmp_path, text.replace("max-cost: 10.00", "max-time: 8h"), facts) == []
+
+
+def test_a_money_budget_of_the_command_line_counts(tmp_path: Path, small: str) -> None:
+    """`--max-cost` needs prices as `max-cost` does, and is a budget."""
+    text = small.replace("budget: {max-cost: 10.00}\n", "")
+    assert _lines(tmp_path, text, Facts(KEYS, lambda: None, lambda model: True, money_budget=True)) == []
+    lines = _lines(tmp_path, text, Facts(KEYS, lambda: None, lambda model: False, money_budget=True))
+    assert len(lines) == 2 and all("price of" in line for line in lines)
 
 
 @pytest.mark.parametrize(
