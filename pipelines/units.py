@@ -44,14 +44,15 @@ UNITS: dict[Family, Unit] = {
 
 
 def parse(text: str, family: Family) -> Decimal | None:
-    """The value in bytes, tokens or seconds; None when `text` is not `<number><unit>`. Exact."""
+    """The value in bytes, tokens or seconds; None when `text` is not `<number><unit>`, or parts of a byte or token."""
     unit = UNITS[family]
     amount, letter = text[:-1], text[-1:]
     whole, dot, part = amount.partition(".")
     digits = _are_digits(whole, 15) and (not dot or _are_digits(part, 9))
     if letter not in unit.worth or not digits:
         return None
-    return Decimal(amount) * unit.worth[letter]
+    value = Decimal(amount) * unit.worth[letter]
+    return value if value == value.to_integral_value() or family == "time" else None
 
 
 def _are_digits(text: str, most: int) -> bool:

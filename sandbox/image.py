@@ -129,10 +129,9 @@ def build_environment(
         remove_home(engine, home)  # of a process that was killed
         home.mkdir()
         try:
-            kind = backend or probe(engine, base_image, folder, uid, gid)
             workspace = open_workspace(
                 engine,
-                kind,
+                backend or probe(engine, base_image, folder, uid, gid),
                 home=home / "workspace",
                 base=tree,
                 extras=None,
@@ -142,15 +141,9 @@ def build_environment(
                 gid=gid,
             )
             build = _Build(engine, base_image, name, home, workspace, host, on_line)
-            try:
-                image, log = build.image(setup, timeout)
-            finally:
-                workspace.detach()
-            build.extras(tree, uid, gid, folder / name)
-            (folder / f"{name}.log").write_text(log)
+            return build.environment(setup, timeout, tree, uid, gid, folder)
         finally:
             remove_home(engine, home)
-        return Environment(image, _filled(folder / name), name, log)
 
 
 def list_environments(engine: Engine) -> tuple[Kept, ...]:
@@ -179,6 +172,16 @@ class _Build:
     workspace: Workspace
     host: HostAccess
     on_line: Callable[[str], None]
+
+    def environment(self, setup: str, timeout: float, tree: Path, uid: int, gid: int, folder: Path) -> Environment:
+        """Run setup, and keep its image, what it left in the tree, and its log below `folder`."""
+        try:
+            image, log = self.image(setup, timeout)
+        finally:
+            self.workspace.detach()
+        self.extras(tree, uid, gid, folder / self.name)
+        (folder / f"{self.name}.log").write_text(log)
+        return Environment(image, _filled(folder / self.name), self.name, log)
 
     def image(self, setup: str, timeout: float) -> tuple[str, str]:
         """Run setup and keep what it made: the image's id and setup's log."""
