@@ -32,6 +32,9 @@ TEXT = 20_000  # bytes of one text of a model
 NAMES = 50  # tests of one kind
 
 
+NO_TESTS = TestsSeen()
+
+
 @dataclass(frozen=True)
 class DiffLine:
     """One line of a patch and what it is: add, del, hunk, file or same."""
@@ -47,7 +50,7 @@ class Item:
     kind: str
     key: str
     record: object
-    tests: TestsSeen = TestsSeen()
+    tests: TestsSeen = NO_TESTS
     log: str = ""
 
 

@@ -60,7 +60,8 @@ def test_what_setup_leaves_is_there_in_a_sandbox(build: Builder, room: Room, bac
     base = room.layer("base", {"a": "tracked", "pkg/m": "m"})
     setup = """
         echo outside >/opt/outside; echo inside >inside; mkdir -p pkg/egg; echo e >pkg/egg/info; echo changed >a
-        mkdir -p ~/.local/bin ~/.cache/pkgs; printf '#!/bin/sh\\necho tool\\n' >~/.local/bin/tool; chmod 700 ~/.local/bin/tool
+        mkdir -p ~/.local/bin ~/.cache/pkgs; printf '#!/bin/sh\\necho tool\\n' >~/.local/bin/tool
+        chmod 700 ~/.local/bin/tool
         echo c >~/.cache/pkgs/c; echo rc >~/.toolrc; cat a m 2>/dev/null; rm pkg/m; pwd
     """
     made = build(base, setup, backend=backend)

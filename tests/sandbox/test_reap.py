@@ -21,7 +21,8 @@ from sandbox.command import IDLE
 from sandbox.docker import connect
 engine = connect()
 spec = SandboxSpec(sys.argv[1], "58271:58271", (), {"relay.run": sys.argv[2], "relay.kind": "gate"}, workdir="/tmp")
-engine.create_volume(sys.argv[2], {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}, labels={"relay.run": sys.argv[2]})
+options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+engine.create_volume(sys.argv[2], options, labels={"relay.run": sys.argv[2]})
 engine.start_container(engine.create(spec, IDLE))
 sandbox = engine.start(spec)
 os.kill(os.getpid(), 9)

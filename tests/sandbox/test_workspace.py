@@ -111,7 +111,8 @@ def test_changes_are_told_path_by_path(room: Room, kind: Backend) -> None:
         workspace,
         """
         chmod +x a; rm b; rm -r d; mkdir d; echo new >d/y; mv e e2; rm -r p; echo file >p; rm q; mkdir q; echo >q/in
-        ln -s /etc/passwd link; mkfifo fifo; mkdir empty; mkdir shut; echo >shut/in; chmod 000 shut; umask 777; echo >none
+        ln -s /etc/passwd link; mkfifo fifo; mkdir empty; mkdir shut; echo >shut/in; chmod 000 shut
+        umask 777; echo >none
         printf x >"$(printf 'new\\nline\\377')"
         """,
     )
@@ -147,7 +148,8 @@ def test_layers_below_are_seen_and_never_harvested(room: Room, kind: Backend) ->
         workspace,
         """
         cat a pkg/egg node/z .git/HEAD .env conf/local; stat -c %a .env
-        echo 1 >>pkg/egg; rm node/z; echo z >.git/HEAD; mkdir .git/hooks; echo >.git/hooks/x; rm -f .env; echo new >node/mine
+        echo 1 >>pkg/egg; rm node/z; echo z >.git/HEAD; mkdir .git/hooks; echo >.git/hooks/x; rm -f .env
+        echo new >node/mine
         """,
     )
     assert said == "trackedeggzrefSECRET=1x444\n"

@@ -1,0 +1,46 @@
+"""What may go: containers of dead processes, workspaces of runs that are over, cached bases. Never a ref."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.git.repo import Repository
+from runner.lock import Holder, locked
+from runner.opened import cache_home
+from runner.view import list_runs
+from sandbox.docker import Engine, connect
+from sandbox.overlay import remove_home
+from sandbox.reap import reap
+
+OVER = ("landed", "nothing-to-do", "partial", "cancelled")  # outcomes after which nothing can go on
+CACHED = ("bases", "layers", "packs")
+
+
+def clean(repository: Repository, environ: Mapping[str, str], *, cache: bool, dry_run: bool) -> tuple[str, ...]:
+    """Remove what no run needs, and say what it was. Raises Locked while a run works on the repository."""
+    with (
+        locked(repository.state / "lock", Holder("clean", os.getpid(), socket.gethostname(), time.time())),
+        connect(environ=environ) as engine,
+    ):
+        gone = [] if dry_run else [f"container or volume {each[:24]}" for each in reap(engine)]
+        folders = [
+            repository.state / "runs" / run.run / part
+            for run in list_runs(repository)
+            if run.outcome in OVER
+            for part in ("turns", "gates")
+        ]
+        folders += [cache_home(environ) / part for part in CACHED] if cache else []
+        return (*gone, *(str(folder) for folder in folders if _removed(engine, folder, dry_run)))
+
+
+def _removed(engine: Engine, folder: Path, dry_run: bool) -> bool:
+    """Whether there was anything; a folder that a container of another uid filled is emptied all the same."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    if not dry_run:
+        remove_home(engine, folder)
+    return True
