@@ -40,13 +40,15 @@ CLEAN: Mapping[str, str] = {
     "GIT_COMMITTER_EMAIL": "relay@relay.invalid",
 }
 
-# Given on the command line, so that they win over the user's own repository configuration.
+# Given on the command line, so that they win over the user's own repository configuration. `core.fsync`: git's default
+# leaves loose objects to the system, and a power cut could then leave a journal that names what is not there.
 OPTIONS: tuple[str, ...] = tuple(
     part
     for setting in (
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
         "core.logAllRefUpdates=false",
+        "core.fsync=committed",
         "core.filesRefLockTimeout=1000",
         "core.packedRefsTimeout=2000",
         "gc.auto=0",
