@@ -105,7 +105,8 @@ class _Loop:
             return _End(self._state.ended.end, self._state.ended.text, self._state.ended.payload)
         if not self._records.records:
             self._record(Record("opening", 0, system=self._turn.system, text=self._turn.opening))
-        self._emit("turn started", turn=self._turn.key, role=self._turn.place.role, step=self._state.steps)
+        model = self._chain[self._state.link].name
+        self._emit("turn started", turn=self._turn.key, role=self._turn.place.role, model=model, step=self._state.steps)
         end: _End | None = None
         while end is None:
             end = self._answer() or self._over() or self._ask()
@@ -186,6 +187,7 @@ class _Loop:
                 turn=self._turn.key,
                 step=self._state.steps,
                 tool=reply.calls[number].name,
+                about=_about(reply.calls[number]),
                 error=told.is_error,
             )
             end = self._ended()
@@ -316,6 +318,12 @@ class _Loop:
         self._records.append(told)
         self._state.take(told)
         self._patience.heard()
+
+
+def _about(call: ToolCall) -> str:
+    """What a call is about, for whoever watches: its path, or the first line of its command."""
+    said = (call.args or {}).get("path") or (call.args or {}).get("command") or ""
+    return str(said).strip().partition("\n")[0][:200]
 
 
 def _full(model: Model) -> str:
