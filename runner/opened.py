@@ -119,6 +119,7 @@ def _context(
         backend=probe(engine, image, folder / "turns", uid, gid),
         image=image,
         files=start.untracked(repository, policy.files),
+        began=record.landing_commit,
         named=frozen.named,
         sources=record.sources,
         uid=uid,

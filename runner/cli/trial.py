@@ -99,7 +99,7 @@ def _context(
         if isinstance(line := keys.get("line"), str):
             on_line(line)
 
-    policy = pipeline.sandbox
+    policy, target = pipeline.sandbox, target_of(repository, pipeline)
     image = ensure_image(engine, policy.image, pull=policy.pull, on_line=on_line)
     with tempfile.TemporaryDirectory(dir=repository.state, prefix="doctor-") as name:
         folder = Path(name)
@@ -109,12 +109,13 @@ def _context(
                 run=run,
                 epoch=1,
                 pipeline=pipeline,
-                target=target_of(repository, pipeline),
+                target=target,
                 repository=repository,
                 engine=engine,
                 backend=probe(engine, image, folder, uid, gid),
                 image=image,
                 files=untracked(repository, policy.files),
+                began=resolve(repository, f"{HEADS}{target}") or "",
                 named=(),
                 sources={},
                 uid=uid,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,15 +152,19 @@ def _pack(
     folder: Path,
     owner: tuple[int, int] | None,
 ) -> None:
-    before = set(folder.iterdir())
     lines = [*wanted, *(f"^{name}" for name in without)]
     script = "".join(f"{line}\n" for line in lines).encode()
-    command = ("pack-objects", "-q", "--revs", "--non-empty", "--delta-base-offset", str(folder / "pack"))
-    run(repository.plumbing, *command, stdin=script)
-    for file in set(folder.iterdir()) - before:
-        file.chmod(0o444)
-        if owner is not None:
-            os.chown(file, *owner)
+    # Git writes a pack beside its objects and renames it; the cache may lie on another file system.
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        (Path(own) / "info").mkdir()
+        (Path(own) / "info" / "alternates").write_bytes(os.fsencode(repository.common_dir / "objects") + b"\n")
+        command = ("pack-objects", "-q", "--revs", "--non-empty", "--delta-base-offset", f"{own}/pack")
+        run(repository.plumbing.with_variables(GIT_OBJECT_DIRECTORY=own), *command, stdin=script)
+        for file in Path(own).glob("pack-*"):
+            file.chmod(0o444)
+            if owner is not None:
+                os.chown(file, *owner)
+            file.rename(folder / file.name)
 
 
 def _packed_refs(tags: Mapping[str, str]) -> bytes:

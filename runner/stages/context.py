@@ -38,6 +38,7 @@ class Context:
     backend: Backend
     image: str  # id of the base image
     files: Mapping[str, bytes]
+    began: str  # the landing branch's commit when the run began
     named: tuple[str, ...]  # the pipeline file and what it names, from the tree's root: host paths
     sources: Mapping[str, str]  # task id -> `path:blob` of the file it came from
     uid: int

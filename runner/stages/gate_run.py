@@ -70,7 +70,7 @@ def _workspace(context: Context, tree: str, history: str, environment: Environme
         home=home,
         base=base_directory(repository, tree, cache, uid, gid),
         extras=environment.extras,
-        gitdir=git_layer(repository, tree, history, cache, uid, gid),
+        gitdir=git_layer(repository, tree, history, cache, uid, gid, base=context.began),
         name=f"relay-{context.run}-{name}",
         uid=uid,
         gid=gid,

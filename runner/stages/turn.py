@@ -82,16 +82,17 @@ def taken(context: Context, assignment: Assignment) -> Iterator[Taken]:
     folder = turn_folder(context.folder, assignment.key)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     base = _base(folder, assignment, int(context.wall()))
+    repository, cache, uid, gid = context.repository, context.cache, context.uid, context.gid
     workspace = open_workspace(
         context.engine,
         context.backend,
         home=folder / "workspace",
-        base=base_directory(context.repository, base.tree, context.cache, context.uid, context.gid),
+        base=base_directory(repository, base.tree, cache, uid, gid),
         extras=assignment.environment.extras,
-        gitdir=git_layer(context.repository, base.tree, base.history, context.cache, context.uid, context.gid),
+        gitdir=git_layer(repository, base.tree, base.history, cache, uid, gid, base=context.began),
         name=f"relay-{context.run}-{assignment.key}",
-        uid=context.uid,
-        gid=context.gid,
+        uid=uid,
+        gid=gid,
         files=context.files,
     )
     try:

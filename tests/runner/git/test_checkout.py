@@ -237,6 +237,16 @@ def test_the_base_pack_is_shared_and_new_commits_come_beside_it(repository: Repo
     assert _inside(work, "fsck", "--strict") == ""
 
 
+def test_the_cache_may_lie_on_another_file_system(repository: Repository) -> None:
+    """A repository on one disk, the home directory on another: git renames its packs, and must not have to cross."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        assert Path(folder).stat().st_dev != repository.common_dir.stat().st_dev
+        Path(folder).chmod(0o755)
+        work = _work(repository, _tree(repository), Path(folder))
+        assert _inside(work, "status", "--porcelain") == ""
+        assert _inside(work, "fsck", "--strict") == ""
+
+
 def test_a_shallow_history_stays_shallow_inside(repository: Repository, cache: Path, tmp_path: Path) -> None:
     """git inside knows where the history was cut."""
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository.common_dir.parent}", "shallow")
