@@ -18,6 +18,7 @@ from runner.stages.context import Context
 from runner.stages.turn import sandbox_spec
 from sandbox.base import CommandRun
 from sandbox.image import Environment
+from sandbox.overlay import remove_home
 from sandbox.workspace import Workspace, open_workspace
 
 MOST_REPORT = 32 * 1024**2  # bytes
@@ -64,6 +65,7 @@ def _workspace(context: Context, tree: str, history: str, environment: Environme
     repository, cache, uid, gid = context.repository, context.cache, context.uid, context.gid
     home = context.folder / "gates" / name
     home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    remove_home(context.engine, home)  # of a gate that was killed: what its command wrote must not judge again
     return open_workspace(
         context.engine,
         context.backend,
