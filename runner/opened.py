@@ -18,7 +18,7 @@ from runner.git.command import GitError
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.limits import Limit
-from runner.redact import known_secrets, mask
+from runner.redact import known_secrets, mask, mask_values
 from runner.report.log import bindings, log
 from runner.stages import start
 from runner.stages.context import Context
@@ -44,11 +44,15 @@ class Voice:
     def emit(self, event: str, /, **keys: Any) -> None:
         """One event, with everything that is bound in this thread."""
         log(event, **keys)
-        self.sink(event, {**bindings(), **keys})
+        self.sink(event, mask_values({**bindings(), **keys}, self.secrets))
 
     def mask(self, text: str) -> str:
         """A text that may be kept."""
         return mask(text, self.secrets)
+
+    def mask_values(self, value: Any) -> Any:
+        """A value that may be kept: every text in it masked."""
+        return mask_values(value, self.secrets)
 
 
 def secrets_of(pipeline: Pipeline, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -130,6 +134,7 @@ def _context(
         ledger=ledger,
         emit=voice.emit,
         mask=voice.mask,
+        mask_values=voice.mask_values,
         cancelled=threading.Event(),
         environ=environ,
         wall=time.time,

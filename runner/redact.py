@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from typing import Any
 
 MASK = "***"
 _SHORTEST = 8  # a shorter "secret" would mask ordinary words
@@ -62,6 +63,22 @@ def mask(text: str, secrets: Collection[str] = ()) -> str:
     for shape in _LABELLED:
         text = shape.sub(lambda found: found["keep"] + MASK, text)
     return text
+
+
+def mask_values(value: Any, secrets: Collection[str] = ()) -> Any:
+    """A value of dicts, lists, strings and numbers with every string in it masked, however deep, keys included.
+
+    Mask values, never the JSON that is made of them: a mask that ends at a backslash or a quote would break it.
+    """
+    if isinstance(value, str):
+        return mask(value, secrets)
+    if isinstance(value, bytes):
+        return mask(value.decode(errors="backslashreplace"), secrets)
+    if isinstance(value, Mapping):
+        return {mask_values(key, secrets): mask_values(each, secrets) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [mask_values(each, secrets) for each in value]
+    return value if isinstance(value, int | float | None) else mask(str(value), secrets)
 
 
 def known_secrets(environment: Mapping[str, str], names: Collection[str] = ()) -> tuple[str, ...]:

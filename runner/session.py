@@ -28,7 +28,7 @@ from runner.lock import Holder, locked
 from runner.models.base import ModelError
 from runner.opened import Sink, opened, secrets_of, state_of, sweep
 from runner.outcomes import RunOutcome
-from runner.redact import known_secrets, mask
+from runner.redact import mask, mask_values
 from runner.report.log import bound, log_to
 from runner.stages import start
 from runner.stages.bring_in import BroughtIn
@@ -73,13 +73,13 @@ def begin(
         target = start.target_of(repository, pipeline)
         said = start.begin_at(repository, run, target)
         record = start.started(repository, run, frozen, pipeline, relay=__version__, at=time.time())
-        secrets = known_secrets(environ)
+        secrets = secrets_of(pipeline, environ)
         files = {"pipeline": frozen.text.encode()} | {
             f"file.{number}": frozen.files[name] for number, name in enumerate(record.files, start=1)
         }
         masked = {name: mask(content.decode(errors="replace"), secrets).encode() for name, content in files.items()}
         journal = Journal(repository, journal_ref(run))
-        journal.append("start", plain(record), masked)
+        journal.append("start", mask_values(plain(record), secrets), masked)
         remarks = [*([said] if said else []), *start.remarks(repository, target)]
         return _session(repository, run, environ, sink, remarks)
 
@@ -171,7 +171,7 @@ def _signals(context: Context, session: Session) -> Iterator[None]:
 
 def _end(context: Context, result: RunResult) -> None:
     tasks = {
-        task.id: TaskEnd(task.outcome, {change.id: change.outcome for change in task.changes}, task.why)
+        task.id: TaskEnd(task.outcome, {change.id: change.outcome for change in task.changes}, context.mask(task.why))
         for task in result.tasks
     }
     record = EndRecord(result.outcome, result.why, tasks, context.ledger.running(), context.wall())

@@ -310,7 +310,7 @@ class _Loop:
 
     def _waits(self, seconds: float, why: str) -> None:
         self._patience.excuse(seconds)
-        self._emit("model waits", turn=self._turn.key, seconds=seconds, why=why)
+        self._emit("model waits", turn=self._turn.key, seconds=round(seconds, 1), why=why)
 
     def _record(self, record: Record) -> None:
         """On the disk first, then true."""

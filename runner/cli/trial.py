@@ -21,7 +21,7 @@ from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.limits import Limit
 from runner.opened import SANDBOX_UID, cache_home
-from runner.redact import known_secrets, mask
+from runner.redact import known_secrets, mask, mask_values
 from runner.stages.baseline import Blamed, baseline_of, gates_used
 from runner.stages.context import Context
 from runner.stages.environments import environment_of
@@ -126,6 +126,7 @@ def _context(
                 ledger=ledger,
                 emit=emit,
                 mask=lambda text: mask(text, secrets),
+                mask_values=lambda value: mask_values(value, secrets),
                 cancelled=threading.Event(),
                 environ=environ,
                 wall=time.time,

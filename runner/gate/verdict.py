@@ -184,7 +184,7 @@ def _wrong(seen: Look, too_few: str | None) -> tuple[FailedReason, str] | None:
     if seen.red or seen.uncollected:
         parts = []
         if seen.red:
-            parts.append(f"{_count(seen.red, 'test')} red that was not red on the landing branch: {_some(seen.red)}")
+            parts.append(f"{_count(seen.red, 'test')} red, and not on the landing branch: {_some(seen.red)}")
         if seen.uncollected:
             parts.append(f"the tests cannot be collected in {_some(seen.uncollected)}")
         return "red", "; ".join(parts)

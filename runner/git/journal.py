@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.git.command import GitError
+from runner.git.command import GitError, RefMoved
 from runner.git.history import log, tree_of
 from runner.git.objects import FILE, TreeEntry, ls_tree, read_blobs, read_path, write_blob, write_commit
 from runner.git.refs import RefUpdate, move, read
 from runner.git.repo import Repository
 from runner.git.trees import write_tree_with
+
+_TRIES = 100
 
 # No slash, nothing hidden, nothing that git or a file system treats in a special way.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -47,7 +49,7 @@ class Journal:
         content = read_path(self.repository, tip, f"{key}.json".encode()) if tip else None
         if tip is None or content is None:
             return None
-        return Record(key, json.loads(content), _files(ls_tree(self.repository, tip), key))
+        return Record(key, self._value(key, content), _files(ls_tree(self.repository, tip), key))
 
     def entries(self) -> tuple[Record, ...]:
         """All entries, in the order in which they were appended."""
@@ -56,33 +58,49 @@ class Journal:
             return ()
         keys = [commit.subject for commit in reversed(log(self.repository, tip, first_parent=True))]
         tree = ls_tree(self.repository, tip)
+        strange = [key for key in keys if f"{key}.json".encode() not in tree]
+        if strange:
+            raise GitError(f"{self.ref}: {strange[0]!r} is no entry of a journal: look with `git log {self.ref}`")
         blobs = {key: tree[f"{key}.json".encode()].id for key in keys}
         contents = read_blobs(self.repository, blobs.values())
-        return tuple(Record(key, json.loads(contents[blobs[key]]), _files(tree, key)) for key in keys)
+        return tuple(Record(key, self._value(key, contents[blobs[key]]), _files(tree, key)) for key in keys)
 
     def append(self, key: str, record: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> str:
         """Add an entry and return the journal's newest commit.
 
         The same key with the same content again changes nothing; with other content it is a GitError. Mask secrets
-        before: what is written here can be pushed. Raises RefMoved when another writer was faster, ValueError for a
-        key or file name that is no plain name.
+        before: what is written here can be pushed. When another writer was faster, the entry goes after theirs.
+        Raises ValueError for a key or file name that is no plain name.
         """
         for name in (key, *(files or {})):
             if not _NAME.fullmatch(name) or name.endswith(".json"):
                 raise ValueError(f"not a key or file name of a journal: {name!r}")
-        tip = read(self.repository, self.ref)
         changes = {f"{key}.json".encode(): (FILE, write_blob(self.repository, encode(record)))}
         changes |= {
             f"{key}/{name}".encode(): (FILE, write_blob(self.repository, content))
             for name, content in (files or {}).items()
         }
-        if tip is not None and self._holds(tip, key, changes):
-            return tip
-        tree = write_tree_with(self.repository, tree_of(self.repository, tip) if tip else None, changes)
-        parents = [tip] if tip else []
-        new = write_commit(self.repository, tree, parents, key, when=int(self.now()))
-        move(self.repository, [RefUpdate(self.ref, new, tip)])
-        return new
+        for _ in range(_TRIES):
+            tip = read(self.repository, self.ref)
+            if tip is not None and self._holds(tip, key, changes):
+                return tip
+            tree = write_tree_with(self.repository, tree_of(self.repository, tip) if tip else None, changes)
+            new = write_commit(self.repository, tree, [tip] if tip else [], key, when=int(self.now()))
+            try:
+                move(self.repository, [RefUpdate(self.ref, new, tip)])
+            except RefMoved:  # the user's word came in between, or the run's own record
+                continue
+            return new
+        raise GitError(f"{self.ref} is being rewritten by others all the time: look with `git log {self.ref}`")
+
+    def _value(self, key: str, content: bytes) -> dict[str, Any]:
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise GitError(f"{self.ref}: entry {key} is damaged ({error}): look with `git log {self.ref}`") from error
+        if not isinstance(value, dict):
+            raise GitError(f"{self.ref}: entry {key} is damaged (no object): look with `git log {self.ref}`")
+        return value
 
     def _holds(self, tip: str, key: str, changes: Mapping[bytes, tuple[int, str]]) -> bool:
         tree = ls_tree(self.repository, tip)

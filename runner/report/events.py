@@ -37,7 +37,8 @@ def event_of(name: str, keys: Mapping[str, Any], at: float | None = None, level:
     turn = _TURN.fullmatch(str(found.get("turn", "")))
     if turn:
         said = {**turn.groupdict(), "round": int(turn["round"])}
-        found = {**said, **{key: value for key, value in found.items() if value is not None and key != "turn"}}
+        own = {key: value for key, value in found.items() if key != "turn"}
+        found = {**said, **{key: value for key, value in own.items() if value is not None or key == "cost_usd"}}
     elif "turn" in found:  # of a plan: `<task>.<stage>.<role>`
         task = str(found.pop("turn")).partition(".")[0]
         found = {"task": task, "stage": "plan", **found}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from runner import __version__
 from runner.accounts import total_of
@@ -172,7 +173,12 @@ def _money(cost: float | None, at_most: bool = False) -> str:
 
 
 def _shown(value: object) -> object:
-    """What every value on the page goes through: control and bidi characters visible, length bounded."""
+    """What every value on the page goes through: control and bidi characters visible, length bounded.
+
+    Markup is what a macro of the template made, of values that went through here.
+    """
+    if isinstance(value, Markup):
+        return value
     return capped(escape_terminal(value), TEXT) if isinstance(value, str) else value
 
 

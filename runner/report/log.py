@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import structlog
 
-from runner.redact import mask
+from runner.redact import mask_values
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -63,18 +63,8 @@ def bindings() -> Mapping[str, Any]:
 
 
 def _masking(secrets: tuple[str, ...]) -> structlog.typing.Processor:
-    def masked(value: Any) -> Any:
-        if isinstance(value, str):
-            return mask(value, secrets)
-        if isinstance(value, bytes):
-            return mask(value.decode(errors="backslashreplace"), secrets)
-        if isinstance(value, Mapping):
-            return {masked(key): masked(each) for key, each in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [masked(each) for each in value]
-        return value if isinstance(value, int | float | None) else mask(str(value), secrets)
-
     def processor(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {key: masked(value) for key, value in event.items()}
+        masked: structlog.typing.EventDict = mask_values(event, secrets)
+        return masked
 
     return processor

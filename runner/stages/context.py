@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.pipeline import Pipeline, Role, Stage, Task, Verb
 from runner.agent.ledger import Ledger
@@ -49,6 +50,7 @@ class Context:
     ledger: Ledger
     emit: Emit
     mask: Callable[[str], str]
+    mask_values: Callable[[Any], Any]  # the same for every text in a value
     cancelled: threading.Event
     environ: Mapping[str, str]
     wall: Callable[[], float]  # seconds since the epoch, UTC

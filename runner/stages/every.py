@@ -58,7 +58,7 @@ class Every:
     def close(self, result: ChangeResult, at: At) -> None:
         with self._at(at):
             context = self._context
-            record = CloseRecord(result.outcome, result.rounds, result.why, result.landed, context.wall())
+            record = CloseRecord(result.outcome, result.rounds, context.mask(result.why), result.landed, context.wall())
             journal = context.change_journal(result.id)
             if journal.find(f"close.{context.epoch}") is None:
                 journal.append(f"close.{context.epoch}", plain(record))

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipelines.pipeline import Gate
-from runner.codec import CodecError, decode, encode, plain
+from runner.codec import CodecError, convert, decode, encode, plain
 from runner.flow import At, Judged
 from runner.gate import verdict as verdicts
 from runner.gate.baseline import next_baseline
@@ -210,6 +211,18 @@ def _kept(context: Context, evidence: Evidence) -> Outcome | None:
     return Outcome(outcome.verdict, outcome.log, outcome.report, outcome.evidence, cached=True)
 
 
+def _masked(context: Context, outcome: Outcome) -> Outcome:
+    """What a test printed may be a key: nothing that is kept holds it. JSON is masked by its values."""
+    evidence = decode(outcome.evidence, dict[str, Any]) if outcome.evidence else None
+    return replace(
+        outcome,
+        verdict=convert(context.mask_values(plain(outcome.verdict)), Verdict),
+        log=context.mask(outcome.log.decode(errors="replace")).encode(),
+        report=context.mask(outcome.report.decode(errors="replace")).encode(),
+        evidence=encode(context.mask_values(evidence)) if evidence else b"",
+    )
+
+
 def _keep(context: Context, evidence: Evidence, outcome: Outcome) -> None:
     """Only `passed` and `failed` may be used again."""
     if outcome.verdict.status == "broken":
@@ -217,7 +230,7 @@ def _keep(context: Context, evidence: Evidence, outcome: Outcome) -> None:
     path = _cache_path(context, evidence)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = path.with_suffix(f".{context.run}.part")
-    part.write_bytes(encode(outcome))
+    part.write_bytes(encode(_masked(context, outcome)))
     part.rename(path)
 
 
@@ -248,14 +261,15 @@ def _record(context: Context, at: At, by: Gate, head: str, outcome: Outcome, see
     )
     if verdict.c_tree:
         notes.add(context.repository, GATE_NOTES, verdict.c_tree, _note(context, at, record, verdict))
+    kept = _masked(context, outcome)
     files = {
-        "verdict": encode(verdict),
-        "evidence": outcome.evidence,
-        "log": outcome.log,
-        "report.xml": outcome.report,
+        "verdict": encode(kept.verdict),
+        "evidence": kept.evidence,
+        "log": kept.log,
+        "report.xml": kept.report,
     }
-    masked = {name: context.mask(text.decode(errors="replace")).encode() for name, text in files.items() if text}
-    context.change_journal(at.change).append(record_key(at, by.name), plain(record), masked)
+    there = {name: content for name, content in files.items() if content}
+    context.change_journal(at.change).append(record_key(at, by.name), plain(record), there)
     return record
 
 

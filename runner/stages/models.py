@@ -87,11 +87,6 @@ def asker(context: Context) -> Ask:
         place: Place,
         on_wait: Callable[[float, str], None] | None = None,
     ) -> Reply:
-        def waiting(seconds: float, why: str) -> None:
-            context.emit("waiting", seconds=round(seconds, 1), why=why)
-            if on_wait is not None:
-                on_wait(seconds, why)
-
         return ask_with_retry(
             model,
             system,
@@ -101,7 +96,7 @@ def asker(context: Context) -> Ask:
             place=place,
             policy=Policy(),
             now=context.clock,
-            on_wait=waiting,
+            on_wait=on_wait,
             cancelled=context.cancelled,
         )
 

@@ -39,7 +39,7 @@ def plan(context: Context, task_id: str) -> Planned:
 
 def _as_it_stands(context: Context, task_id: str) -> PlannedRecord:
     task = context.task(task_id)
-    title, body = split_title(task.text)
+    title, body = split_title(context.mask(task.text))
     only = ChangeText(f"{task_id}-1", title, body or title)
     record = PlannedRecord(
         task=task_id,
