@@ -30,6 +30,10 @@ from pipelines.tasks import YamlReader
 Values = dict[str, object]
 T = TypeVar("T")
 
+# What holds for a key that is not there.
+_ROLE, _GATE, _STAGE = Role("", ""), Gate("", ""), Stage("", "merge", ())
+_POLICY, _LIMITS = SandboxPolicy(), Limits()
+
 
 @dataclass
 class Draft:
@@ -116,7 +120,7 @@ def _role(name: str, checked: object, source: Source) -> Role:
         effort=_get(values, "effort", None),
         prompt=None if prompt is None else source.prompt(prompt, (*path, "prompt")),
         context=_texts(values, "context"),
-        max_steps=_get(values, "max-steps", Role.max_steps),
+        max_steps=_get(values, "max-steps", _ROLE.max_steps),
         base_url=_get(values, "base-url", None),
         api_key_env=_get(values, "api-key-env", None),
         max_output_tokens=_get(values, "max-output-tokens", None),
@@ -129,18 +133,18 @@ def _sandbox(values: Values) -> SandboxPolicy:
     env = {key: value for key, value in _mapping(values, "env").items() if isinstance(value, str)}
     cpus = cast("Decimal | None", limits.get("cpus"))
     return SandboxPolicy(
-        image=_get(values, "image", SandboxPolicy.image),
-        pull=_get(values, "pull", SandboxPolicy.pull),
+        image=_get(values, "image", _POLICY.image),
+        pull=_get(values, "pull", _POLICY.pull),
         setup=_get(values, "setup", None),
         setup_inputs=_texts(values, "setup-inputs") if "setup-inputs" in values else None,
         env=env,
         files=_texts(values, "files"),
-        network=_get(values, "network", SandboxPolicy.network),
+        network=_get(values, "network", _POLICY.network),
         limits=Limits(
-            cpus=Limits.cpus if cpus is None else float(cpus),
-            memory=_get(limits, "memory", Limits.memory),
-            pids=_get(limits, "pids", Limits.pids),
-            output=_get(limits, "output", Limits.output),
+            cpus=_LIMITS.cpus if cpus is None else float(cpus),
+            memory=_get(limits, "memory", _LIMITS.memory),
+            pids=_get(limits, "pids", _LIMITS.pids),
+            output=_get(limits, "output", _LIMITS.output),
         ),
     )
 
@@ -156,8 +160,8 @@ def _gate(name: str, values: Values) -> Gate:
         run=_get(values, "run", ""),
         results=reading,
         protected_files=_texts(values, "protected-files") if "protected-files" in values else None,
-        min_tests=_get(values, "min-tests", Gate.min_tests),
-        timeout=_get(values, "timeout", Gate.timeout),
+        min_tests=_get(values, "min-tests", _GATE.min_tests),
+        timeout=_get(values, "timeout", _GATE.timeout),
     )
 
 
@@ -183,12 +187,12 @@ def _stage(values: Values, before: list[Stage]) -> Stage:
         name=_get(values, "name", default),
         verb=verb,
         objects=(objects,) if isinstance(objects, str) else _texts(values, verb),
-        max_changes=_get(values, "max-changes", Stage.max_changes),
-        max_rounds=_get(values, "max-rounds", Stage.max_rounds),
-        timeout=_get(values, "timeout", Stage.timeout),
-        idle_timeout=_get(values, "idle-timeout", Stage.idle_timeout),
+        max_changes=_get(values, "max-changes", _STAGE.max_changes),
+        max_rounds=_get(values, "max-rounds", _STAGE.max_rounds),
+        timeout=_get(values, "timeout", _STAGE.timeout),
+        idle_timeout=_get(values, "idle-timeout", _STAGE.idle_timeout),
         may_change=_texts(values, "may-change"),
-        checkout=_get(values, "checkout", Stage.checkout),
+        checkout=_get(values, "checkout", _STAGE.checkout),
     )
 
 

@@ -1,15 +1,15 @@
 """The frozen values that a checked pipeline file becomes. No YAML here, no I/O, no defaults by magic.
 
 Sizes are bytes, durations are seconds, money is USD, prices are USD per million tokens.
-After loading, nobody sees a dict of the file again.
+After loading, nobody sees a dict of the file again. Tuples, not dataclasses, for the reason that `kinds.py` gives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 Verb = Literal["plan", "implement", "test", "review", "approve", "merge"]
 Effort = Literal["low", "medium", "high", "max"]
@@ -19,16 +19,14 @@ MergeStrategy = Literal["squash"]
 Checkout = Literal["hold"]
 
 
-@dataclass(frozen=True)
-class ScriptedCall:
+class ScriptedCall(NamedTuple):
     """A tool call that a scripted reply plays."""
 
     tool: str
     args: Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class ScriptedReply:
+class ScriptedReply(NamedTuple):
     """One reply of the `scripted` vendor, chosen by (role, task, change, round, step); None matches any."""
 
     role: str
@@ -40,8 +38,7 @@ class ScriptedReply:
     calls: tuple[ScriptedCall, ...] = ()
 
 
-@dataclass(frozen=True)
-class Role:
+class Role(NamedTuple):
     """A name and a model to go with it. `model` is `vendor/name`; `prompt` is the text, not the path."""
 
     name: str
@@ -57,8 +54,7 @@ class Role:
     context_window: int | None = None  # None: what relay knows of the model
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What one sandbox may use at most."""
 
     cpus: float = 2.0
@@ -67,30 +63,27 @@ class Limits:
     output: int = 1024**2  # bytes of output kept per command, head and tail
 
 
-@dataclass(frozen=True)
-class SandboxPolicy:
+class SandboxPolicy(NamedTuple):
     """The container around a turn or a gate. `setup_inputs` None means: the usual manifests that are found."""
 
     image: str = "debian"
     pull: Pull = "missing"
     setup: str | None = None
     setup_inputs: tuple[str, ...] | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
     files: tuple[str, ...] = ()  # untracked files of the user's work tree, relative to the repository
     network: Network = "none"  # of turns; a gate never has the network
     limits: Limits = Limits()
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(NamedTuple):
     """How a gate's outcome is read. `junit` with a path: the runner's own report; kind None: found out on L."""
 
     kind: Literal["junit", "exit-code"] | None = None
     path: str | None = None
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(NamedTuple):
     """How a tree is tested. `protected_files` None: the shipped defaults of the ecosystems found."""
 
     name: str
@@ -101,8 +94,7 @@ class Gate:
     timeout: float = 600.0
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """One verb and its objects: role names (plan, implement, review), gate names (test), `human`, or a strategy."""
 
     name: str
@@ -116,8 +108,7 @@ class Stage:
     checkout: Checkout = "hold"  # merge
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(NamedTuple):
     """Limits of a whole run. None: unbounded."""
 
     max_cost: Decimal | None = None
@@ -125,8 +116,7 @@ class Budget:
     max_time: float | None = None
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(NamedTuple):
     """USD per million tokens. Cache rates that are absent count as `input`."""
 
     input: Decimal
@@ -135,8 +125,7 @@ class Price:
     cache_write: Decimal | None = None
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """What the user asks. `source` is the file's path as the pipeline names it; None for text."""
 
     id: str
@@ -148,8 +137,7 @@ class Task:
     explicit_id: bool = False  # the id stands in the front matter, so it is the identity
 
 
-@dataclass(frozen=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     """A checked pipeline: every name in it exists, every file it names has been read."""
 
     name: str  # the file's name as the user gave it
@@ -160,6 +148,6 @@ class Pipeline:
     stages: tuple[Stage, ...]
     tasks: tuple[Task, ...] = ()
     budget: Budget = Budget()
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    scripts: Mapping[str, tuple[ScriptedReply, ...]] = field(default_factory=dict)  # by model
+    prices: Mapping[str, Price] = MappingProxyType({})
+    scripts: Mapping[str, tuple[ScriptedReply, ...]] = MappingProxyType({})  # by model
     named_files: tuple[str, ...] = ()  # every path the file names, relative to it: host paths

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Protocol, cast
 
@@ -79,7 +78,7 @@ def numbered(tasks: Sequence[Task]) -> tuple[Task, ...]:
     """The tasks, those without an id named `t1`, `t2`... in order; ids that are taken are passed over."""
     taken = {task.id for task in tasks}
     free = (f"t{n}" for n in range(1, 2 * len(tasks) + 1) if f"t{n}" not in taken)
-    return tuple(task if task.id else replace(task, id=next(free)) for task in tasks)
+    return tuple(task if task.id else task._replace(id=next(free)) for task in tasks)
 
 
 def check_ids(tasks: Sequence[Task], found: dict[str, Findings], at: dict[str, Position]) -> None:

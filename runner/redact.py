@@ -8,47 +8,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 MASK = "***"
 _SHORTEST = 8  # a shorter "secret" would mask ordinary words
 
-_SECRET_NAME = re.compile(r"(API_?KEY|_KEY$|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)", re.IGNORECASE)
+# Compiled when first used: most commands need none of them, and compiling takes longer than those commands.
+_SECRET_NAME = r"(API_?KEY|_KEY$|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)"
 
 # The word boundary in front keeps `task-1` and `risk-free` what they are.
-_SHAPES = tuple(
-    re.compile(shape)
-    for shape in (
-        r"(?<![\w-])sk-[A-Za-z0-9_-]{16,}",  # OpenAI, Anthropic (sk-ant-), OpenRouter and others
-        r"(?<![\w-])AIza[A-Za-z0-9_-]{30,}",  # Google API keys
-        r"(?<![\w-])ya29\.[A-Za-z0-9_-]{20,}",  # Google OAuth
-        r"(?<!\w)gh[pousr]_[A-Za-z0-9]{20,}",  # GitHub
-        r"(?<!\w)github_pat_[A-Za-z0-9_]{20,}",
-        r"(?<!\w)glpat-[A-Za-z0-9_-]{20,}",  # GitLab
-        r"(?<!\w)xox[abeprs]-[A-Za-z0-9-]{10,}",  # Slack
-        r"(?<!\w)(?:AKIA|ASIA)[A-Z0-9]{16}(?!\w)",  # AWS access key ids
-        r"(?<!\w)hf_[A-Za-z0-9]{30,}",  # Hugging Face
-        r"(?<!\w)pypi-[A-Za-z0-9_-]{50,}",
-        r"(?<!\w)npm_[A-Za-z0-9]{36}(?!\w)",
-        r"(?<!\w)eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",  # JSON Web Tokens (RFC 7519)
-        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]*-----|\Z)",  # RFC 7468
-    )
+_SHAPES = (
+    r"(?<![\w-])sk-[A-Za-z0-9_-]{16,}",  # OpenAI, Anthropic (sk-ant-), OpenRouter and others
+    r"(?<![\w-])AIza[A-Za-z0-9_-]{30,}",  # Google API keys
+    r"(?<![\w-])ya29\.[A-Za-z0-9_-]{20,}",  # Google OAuth
+    r"(?<!\w)gh[pousr]_[A-Za-z0-9]{20,}",  # GitHub
+    r"(?<!\w)github_pat_[A-Za-z0-9_]{20,}",
+    r"(?<!\w)glpat-[A-Za-z0-9_-]{20,}",  # GitLab
+    r"(?<!\w)xox[abeprs]-[A-Za-z0-9-]{10,}",  # Slack
+    r"(?<!\w)(?:AKIA|ASIA)[A-Z0-9]{16}(?!\w)",  # AWS access key ids
+    r"(?<!\w)hf_[A-Za-z0-9]{30,}",  # Hugging Face
+    r"(?<!\w)pypi-[A-Za-z0-9_-]{50,}",
+    r"(?<!\w)npm_[A-Za-z0-9]{36}(?!\w)",
+    r"(?<!\w)eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",  # JSON Web Tokens (RFC 7519)
+    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]*-----|\Z)",  # RFC 7468
 )
 # What stands before the secret is kept, so that a reader sees what was masked.
-_LABELLED = tuple(
-    re.compile(shape, re.IGNORECASE)
-    for shape in (
-        r"(?P<keep>\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:basic|bearer|token|digest)\s+)[^\s\"',;]+",
-        r"(?P<keep>\b(?:x-api-key|x-goog-api-key|api-key)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]{8,}",
-        r"(?P<keep>\baws_secret_access_key[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+",
-        r"(?P<keep>\b[a-z][a-z0-9+.-]*://)[^\s/?#\"'<>@]+(?=@)",  # userinfo of a URL (RFC 3986, 3.2.1)
-    )
+_LABELLED = (
+    r"(?P<keep>\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:basic|bearer|token|digest)\s+)[^\s\"',;]+",
+    r"(?P<keep>\b(?:x-api-key|x-goog-api-key|api-key)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]{8,}",
+    r"(?P<keep>\baws_secret_access_key[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+",
+    r"(?P<keep>\b[a-z][a-z0-9+.-]*://)[^\s/?#\"'<>@]+(?=@)",  # userinfo of a URL (RFC 3986, 3.2.1)
 )
 
 # C0 but newline and tab, DEL, C1; the bidi controls and marks of UAX 9; U+2028/2029, which end a line for a terminal.
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_UNSAFE = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def mask(text: str, secrets: Collection[str] = ()) -> str:
@@ -59,9 +53,9 @@ def mask(text: str, secrets: Collection[str] = ()) -> str:
     for secret in sorted({each for each in secrets if len(each) >= _SHORTEST}, key=len, reverse=True):
         text = text.replace(secret, MASK)
     for shape in _SHAPES:
-        text = shape.sub(MASK, text)
+        text = _compiled(shape).sub(MASK, text)
     for shape in _LABELLED:
-        text = shape.sub(lambda found: found["keep"] + MASK, text)
+        text = _compiled(shape, re.IGNORECASE).sub(lambda found: found["keep"] + MASK, text)
     return text
 
 
@@ -86,7 +80,9 @@ def known_secrets(environment: Mapping[str, str], names: Collection[str] = ()) -
     values = {
         value
         for name, value in environment.items()
-        if (name in names or _SECRET_NAME.search(name)) and len(value) >= _SHORTEST and not value.startswith("/")
+        if (name in names or _compiled(_SECRET_NAME, re.IGNORECASE).search(name))
+        and len(value) >= _SHORTEST
+        and not value.startswith("/")
     }
     return tuple(sorted(values, key=lambda value: (-len(value), value)))
 
@@ -97,13 +93,20 @@ def escape_terminal(text: str) -> str:
     Control characters but newline and tab, DEL, C1, bidi controls, line separators and lone surrogates become visible
     escapes such as `\\x1b` and `\\u202e`.
     """
-    return _UNSAFE.sub(_visible, text)
+    if text.isascii() and text.isprintable():
+        return text
+    return _compiled(_UNSAFE).sub(_visible, text)
 
 
 def one_line(text: str, width: int = 200) -> str:
     """`text` for a table or a log line: escaped, white space folded, cut to `width` characters with an ellipsis."""
     folded = escape_terminal(" ".join(text.split()))
     return folded if len(folded) <= width else folded[: width - 1] + "…"
+
+
+@cache
+def _compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    return re.compile(pattern, flags)
 
 
 def _visible(found: re.Match[str]) -> str:

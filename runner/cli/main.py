@@ -11,7 +11,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 import click
 
@@ -47,14 +46,14 @@ class LazyGroup(click.Group):
     entries: Mapping[str, Entry] = COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, entry in self.entries.items() if _built(name, entry)]
+        return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = self.entries.get(cmd_name)
-        if entry is None and cmd_name not in NOT_IN_THIS_VERSION:
+        if entry is None:
+            if cmd_name in NOT_IN_THIS_VERSION and self.entries is COMMANDS:
+                raise click.UsageError(f"`{ctx.command_path} {cmd_name}` is not in this version", ctx)
             return None
-        if entry is None or not _built(cmd_name, entry):
-            raise click.UsageError(f"`{ctx.command_path} {cmd_name}` is not in this version", ctx)
         if entry.module is None:
             return _group(cmd_name, entry)
         command = import_module(entry.module).command
@@ -65,13 +64,6 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.entries[name].help) for name in self.list_commands(ctx)])
-
-
-def _built(name: str, entry: Entry) -> bool:
-    """Whether the command's module is there; a group's, when any of its commands is."""
-    if entry.module is None:
-        return any(_built(each, inner) for each, inner in GROUPS[name].items())
-    return find_spec(entry.module) is not None
 
 
 def _group(name: str, entry: Entry) -> LazyGroup:
@@ -169,11 +161,11 @@ def exit_code(error: BaseException) -> int | None:
 
 def _shadowed() -> str:
     """One sentence when another project's `pipelines` or `sandbox` stands before ours in the search path."""
-    home = Path(__file__).parents[2]
+    home = os.path.realpath(f"{__file__}/../../..")
     for name in ("pipelines", "sandbox"):
         spec = find_spec(name)
-        origin = Path(spec.origin).parent.parent if spec and spec.origin else None
-        if origin is None or origin.resolve() != home.resolve():
+        origin = os.path.realpath(f"{spec.origin}/../..") if spec and spec.origin else ""
+        if origin != home:
             where = spec.origin if spec and spec.origin else "nowhere"
             return (
                 f"another `{name}` ({where}) hides relay's own: run relay without PYTHONPATH, "

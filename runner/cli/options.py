@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,4 +39,6 @@ def say(text: str = "") -> None:
 
 def say_json(value: object) -> None:
     """Print for programs: one JSON value, ASCII only, so that no terminal can be hurt by it."""
+    import json  # only who asks for it pays for it
+
     click.echo(json.dumps(value, indent=2))

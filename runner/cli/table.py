@@ -6,11 +6,10 @@ returns the exit code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One command; `module` is None for a group, whose commands are in `GROUPS`."""
 
     module: str | None

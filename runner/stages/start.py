@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -43,12 +43,12 @@ def with_options(pipeline: Pipeline, options: Options) -> Pipeline:
     """The command line wins over the file."""
     budget = pipeline.budget
     if options.max_cost is not None:
-        budget = replace(budget, max_cost=Decimal(options.max_cost))
+        budget = budget._replace(max_cost=Decimal(options.max_cost))
     stages = tuple(
-        replace(stage, may_change=(*stage.may_change, *options.may_change)) if stage.verb == "implement" else stage
+        stage._replace(may_change=(*stage.may_change, *options.may_change)) if stage.verb == "implement" else stage
         for stage in pipeline.stages
     )
-    return replace(pipeline, budget=budget, stages=stages)
+    return pipeline._replace(budget=budget, stages=stages)
 
 
 def freeze(folder: Path, loaded: Loaded, options: Options, named: tuple[str, ...]) -> Frozen:
