@@ -143,6 +143,7 @@ class Stages(Protocol):
         ...
 
 
+NO_MERGE = "no merge stage"
 STOPS: frozenset[str] = frozenset({"budget", "cancelled", "broken"})
 
 
@@ -218,7 +219,7 @@ def run_change(do: Stages, stages: Sequence[Stage], change: PlannedChange, task:
                 at = replace(at, round=at.round + 1)
                 index = implement if step.go == "back" else index
     if step.go != "end":
-        step = Step("end", "needs-human", "no merge stage: the branch waits for you")
+        step = Step("end", "needs-human", f"{NO_MERGE}: the branch waits for you")
     result = ChangeResult(change.id, change.title, step.outcome, at.round, step.why, step.commit or None)
     do.close(result, at)
     return result

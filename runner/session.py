@@ -35,8 +35,8 @@ from runner.stages.bring_in import BroughtIn
 from runner.stages.bring_in import bring_in as land_run
 from runner.stages.context import Context, Interrupted, ProviderDown
 from runner.stages.every import Every
-from runner.stages.land import put_away
 from runner.stages.names import journal_ref, new_run_id
+from runner.stages.put_away import put_away
 from runner.stages.records import EndRecord, Options, TaskEnd
 from sandbox.base import SandboxError
 from sandbox.docker import connect
@@ -112,6 +112,7 @@ def _session(repository: Repository, run: str, environ: Mapping[str, str], sink:
             context.emit("notice", text=remark)
         context.emit("run started", pipeline=frozen.name, target=context.target, tasks=len(pipeline.tasks))
         ended = _drive(context, Session(f"{run}.{context.epoch}", Every(context), pipeline))
+        put_away(repository, run)
         total = context.ledger.account()
         context.emit(
             "run ended",
@@ -132,10 +133,6 @@ def _drive(context: Context, session: Session) -> Ended:
             session.parked.wait(PATIENCE)
             _end(context, RunResult("broken", why=context.mask(str(error))))
             return Ended(context.run, "broken", context.mask(str(error)), error)
-    for task in result.tasks:
-        for change in task.changes:
-            if change.outcome == "landed":
-                put_away(context, change.id)
     _end(context, result)
     return Ended(context.run, result.outcome, result.why)
 

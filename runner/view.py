@@ -36,6 +36,7 @@ from runner.stages.records import (
 
 RunState = RunOutcome | Literal["running"]
 R = TypeVar("R")
+UNFINISHED = (None, "needs-human", "budget", "broken")  # how a change may stand that goes on when its run does
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,11 @@ class FoundChange:
 
     run: RunView
     change: ChangeView
+
+    @property
+    def name(self) -> str:
+        """What to call it on the command line."""
+        return f"{self.run.run}/{self.change.id}"
 
 
 def list_runs(repository: Repository, limit: int | None = None) -> tuple[RunView, ...]:
@@ -246,6 +252,8 @@ class _Reading:
         changes = tuple(self.change(task, text, number, len(texts), end) for number, text in enumerate(texts, 1))
         over = [change.outcome for change in changes if change.outcome]
         outcome: RunOutcome | None = end.outcome if task in self.end.tasks else None
+        if self.end.outcome == "cancelled" and outcome is None:
+            outcome = "cancelled"
         if changes and len(over) == len(changes):
             outcome = task_outcome(over)
         elif changes and self.running:
@@ -260,6 +268,8 @@ class _Reading:
         if not recorded:
             outcome = end.changes.get(text.id)
             why = f"needs {', '.join(text.needs)}" if outcome == "skipped" else ""
+        if self.end.outcome == "cancelled" and outcome in UNFINISHED:
+            outcome, why = "cancelled", self.end.why
         branch, kept = branch_ref(self.run, text.id), head_ref(self.run, text.id)
         name = branch.removeprefix("refs/heads/") if branch in self.tips else kept if kept in self.tips else None
         heads = [entry.record.head for entry in past if isinstance(entry.record, TurnRecord) and entry.record.head]

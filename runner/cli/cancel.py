@@ -4,42 +4,76 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import example, repo_option, say
+from runner.cli.options import example, json_option, repo_option, say, say_json
+
+if TYPE_CHECKING:
+    from runner.git.repo import Repository
+
+ENDED = ("landed", "nothing-to-do", "partial", "cancelled")
+PATIENCE = 30.0  # seconds for a run at work to end what it holds
+PAUSE = 0.1
 
 
 @click.command(epilog=example("relay cancel", "relay cancel r20261124-0312-kqwz"))
 @click.argument("run", required=False)
 @repo_option
-def command(run: str | None, repo: Path) -> int:
-    """End RUN (default: the newest) for good. What it landed stays, branches of unfinished changes stay too."""
-    from runner.codec import plain
-    from runner.git.journal import Journal
+@json_option
+def command(run: str | None, repo: Path, as_json: bool) -> int:
+    """End RUN (default: the newest) for good. What it landed stays, branches of unfinished changes stay too.
+
+    A run at work is told to end, and waited for.
+    """
     from runner.git.repo import open_repository
-    from runner.lock import owner
-    from runner.opened import state_of
-    from runner.stages.names import journal_ref
-    from runner.stages.records import EndRecord
     from runner.view import read_run
 
     repository = open_repository(repo)
-    view = read_run(repository, run)
-    holder = owner(repository.state / "lock")
-    if holder is not None and holder.run == view.run:
-        (state_of(repository, view.run) / "cancel").touch()
-        os.kill(holder.pid, signal.SIGTERM)
-        say(f"{view.run} is asked to end (pid {holder.pid}): relay status {view.run}")
-        return 0
-    if view.outcome in ("landed", "nothing-to-do", "partial", "cancelled"):
-        say(f"{view.run} has ended already: {view.outcome}")
-        return 0
-    journal = Journal(repository, journal_ref(view.run))
-    epoch = 1 + sum(entry.value.get("kind") == "end" for entry in journal.entries())
-    record = EndRecord("cancelled", "cancelled by you", at=time.time())
-    journal.append(f"end.{epoch}", plain(record))
-    say(f"{view.run} is cancelled; what it landed stays")
+    name = read_run(repository, run).run
+    _stop(repository, name)
+    before = read_run(repository, name).outcome
+    if before not in ENDED:
+        _record(repository, name)
+    after = read_run(repository, name).outcome
+    if as_json:
+        say_json({"run": name, "outcome": after})
+    else:
+        say(f"{name} is cancelled; what it landed stays" if after == "cancelled" else f"{name} has ended: {after}")
     return 0
+
+
+def _stop(repository: Repository, run: str) -> None:
+    """Tell the process that drives the run to end it, and wait until it has."""
+    from runner.lock import owner
+    from runner.opened import state_of
+
+    holder = owner(repository.state / "lock")
+    if holder is None or holder.run != run:
+        return
+    mark = state_of(repository, run) / "cancel"
+    mark.touch()
+    os.kill(holder.pid, signal.SIGTERM)
+    late = time.monotonic() + PATIENCE
+    while owner(repository.state / "lock") == holder and time.monotonic() < late:
+        time.sleep(PAUSE)
+    mark.unlink(missing_ok=True)
+
+
+def _record(repository: Repository, run: str) -> None:
+    from runner.codec import plain
+    from runner.git.journal import Journal
+    from runner.lock import Holder, locked
+    from runner.stages.names import journal_ref
+    from runner.stages.put_away import put_away
+    from runner.stages.records import EndRecord
+
+    with locked(repository.state / "lock", Holder(run, os.getpid(), socket.gethostname(), time.time())):
+        journal = Journal(repository, journal_ref(run))
+        epoch = 1 + sum(entry.value.get("kind") == "end" for entry in journal.entries())
+        journal.append(f"end.{epoch}", plain(EndRecord("cancelled", "cancelled by you", at=time.time())))
+        put_away(repository, run)

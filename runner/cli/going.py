@@ -12,8 +12,10 @@ from runner.cli.options import say, say_json
 from runner.git.repo import Repository
 from runner.outcomes import EXIT
 from runner.redact import escape_terminal
+from runner.report.html import write_report
 from runner.report.live import Live
 from runner.report.plain import Sink, plain
+from runner.report.text import run_lines
 from runner.session import Ended
 from runner.view import read_run, run_json
 
@@ -30,33 +32,20 @@ def sink(as_json: bool) -> Iterator[Sink]:
 
 
 def finish(repository: Repository, ended: Ended, as_json: bool) -> int:
-    """Print how the session ended and what to do next; gives the exit code."""
+    """Print how the session ended and what to do next, and write the report; gives the exit code."""
     view = read_run(repository, ended.run)
-    report = _report(repository, ended)
     if as_json:
         say_json({**run_json(view), "outcome": ended.outcome})
     else:
-        say(f"{ended.run}: {ended.outcome}" + (f": {ended.why}" if ended.why else ""))
-        for change in view.changes:
-            say(
-                f"  {change.id}  {change.outcome or 'open'}  {change.title}"
-                + (f"  ({change.why})" if change.why else "")
-            )
-        if view.bring_in:
-            say(f"bring it into {view.target} with: {view.bring_in}")
-            say(f"  or, with the gate run again if {view.target} has moved: relay land {ended.run}")
-        for change in view.changes:
-            if change.outcome == "needs-human":
-                say(f"waits for you: relay show {ended.run}/{change.id}, then relay approve {ended.run}/{change.id}")
-        if report:
-            say(f"report: {report}")
-    code = EXIT[ended.outcome]
-    if ended.outcome == "broken" and ended.failure is not None:
-        click.echo(escape_terminal(f"relay: go on with: relay resume {ended.run}"), err=True)
-    return code
-
-
-def _report(repository: Repository, ended: Ended) -> str:
-    from runner.report.html import write_report
-
-    return str(write_report(repository, ended.run))
+        say()
+        for line in run_lines(view):
+            say(line)
+        say()
+    try:
+        report = f"report: {write_report(repository, ended.run)}"
+    except OSError as error:  # a full disk must not hide how the run ended
+        report = f"the report could not be written: {error}"
+    click.echo(escape_terminal(report), err=as_json)
+    if ended.outcome == "broken":
+        click.echo(f"relay: go on with: relay resume {ended.run}", err=True)
+    return EXIT[ended.outcome]

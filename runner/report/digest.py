@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 
 from runner.accounts import Total
+from runner.flow import NO_MERGE
 from runner.stages.records import DecisionRecord, GateRecord, LandRecord, ReviewRecord, Tokens, TurnRecord
 from runner.view import ChangeView, RunView
 
@@ -25,13 +26,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Digest:
-    """The first screen of a run."""
+    """The first screen of a run. `open`: what is not over; `idle`: what needed no change, or had landed before."""
 
     headline: str
     landed: tuple[Line, ...]
     waits: tuple[Line, ...]
     failed: tuple[Line, ...]
     open: tuple[Line, ...]
+    idle: tuple[Line, ...]
 
 
 FAILED = ("gave-up", "rejected", "budget", "cancelled", "broken", "skipped")
@@ -42,11 +44,6 @@ def digest(run: RunView) -> Digest:
     """The first screen of a run."""
     changes = run.changes
     landed = [Line(c.id, c.title, f"{c.landed[:12]} on {run.landing_branch}") for c in changes if c.landed]
-    waits = [waiting(run, change) for change in changes if change.outcome == "needs-human"]
-    if run.bring_in:
-        waits.insert(0, Line("", f"{run.landing_branch} is ready", _bring_in_reason(run), run.bring_in))
-    if run.outcome in RESUMABLE:
-        waits.append(Line("", f"the run is {_word(run)}", run.why or _stop_reason(run), f"relay resume {run.run}"))
     failed = [Line(c.id, c.title, f"{c.outcome}: {sentence(c)}", _look(run, c)) for c in changes if c.outcome in FAILED]
     failed += [
         Line(task.id, task.title, task.why or str(task.outcome))
@@ -56,7 +53,9 @@ def digest(run: RunView) -> Digest:
     if run.outcome == "broken" and not failed:
         failed.append(Line("", "the run could not go on", run.why))
     going = [Line(c.id, c.title, f"round {c.rounds}" if c.rounds else "not begun") for c in changes if not c.outcome]
-    return Digest(headline(run), tuple(landed), tuple(waits), tuple(failed), tuple(going))
+    idle = [Line(c.id, c.title, c.why or "no change was needed") for c in changes if c.outcome == "no-change"]
+    idle += [Line(t.id, t.title, t.why) for t in run.tasks if not t.changes and t.outcome == "nothing-to-do"]
+    return Digest(headline(run), tuple(landed), waiting_for_you(run), tuple(failed), tuple(going), tuple(idle))
 
 
 def headline(run: RunView) -> str:
@@ -67,25 +66,51 @@ def headline(run: RunView) -> str:
         return {"running": "It is planning.", "nothing-to-do": "There was nothing to do."}.get(
             run.outcome, "No change was begun."
         )
-    counted = f"{landed} of {len(changes)} change{'s' if len(changes) != 1 else ''} landed"
-    waiting_now = sum(change.outcome == "needs-human" for change in changes)
-    more = f", {waiting_now} wait{'s' if waiting_now == 1 else ''} for you" if waiting_now else ""
+    counted = f"{landed} of {len(changes)} change{'' if len(changes) == 1 else 's'} landed"
+    waits = len(waiting_for_you(run))
+    more = {0: "", 1: "; one thing waits for you"}.get(waits, f"; {waits} things wait for you")
     return f"{counted}{more}."
+
+
+def waiting_for_you(run: RunView) -> tuple[Line, ...]:
+    """All that waits for the user: the landing branch, changes, the run itself; each with its command."""
+    waits = [waiting(run, change) for change in run.changes if change.outcome == "needs-human"]
+    if run.bring_in:
+        waits.insert(0, Line("", f"{run.landing_branch} is ready", _bring_in_reason(run), run.bring_in))
+    if run.outcome in RESUMABLE:
+        waits.append(Line("", f"the run is {_word(run)}", run.why or _stop_reason(run), f"relay resume {run.run}"))
+    return tuple(waits)
 
 
 def waiting(run: RunView, change: ChangeView) -> Line:
     """What a change waits for, and the one command that goes on."""
     name = f"{run.run}/{change.id}"
     gates = change.of(GateRecord)
-    said = change.of(DecisionRecord)
-    if said and said[-1].decision == "approve":
-        return Line(change.id, change.title, "you approved it; the run has not gone on yet", f"relay resume {run.run}")
-    if change.why.startswith("no merge stage"):
+    if change.why.startswith(NO_MERGE):
         return Line(change.id, change.title, change.why, f"git merge {change.branch or change.head}")
+    if _has_word(change):
+        return Line(change.id, change.title, "you allowed it; the run has not gone on yet", f"relay resume {run.run}")
+    why = change.why or (gates[-1].summary if gates else "") or "it waits for your word"
     if gates and gates[-1].reason == "needs-permission":
         globs = " ".join(f"--may-change {shlex.quote(path)}" for path in gates[-1].paths)
-        return Line(change.id, change.title, change.why or gates[-1].summary, f"relay approve {name} {globs}".strip())
-    return Line(change.id, change.title, change.why or "it waits for your word", f"relay approve {name}")
+        return Line(change.id, change.title, why, f"relay approve {name} {globs}".strip())
+    if any(record.decision == "approve" for record in change.of(DecisionRecord)):
+        why = f"{why} (your approval was of an earlier candidate)"
+    return Line(change.id, change.title, why, f"relay approve {name}")
+
+
+def _has_word(change: ChangeView) -> bool:
+    """Whether the user has said yes to what waits now: to exactly this candidate, or to what its verdict asks for."""
+    gate: GateRecord | None = None
+    said = False
+    for entry in change.entries:
+        record = entry.record
+        if isinstance(record, GateRecord):
+            gate, said = record, False
+        elif isinstance(record, DecisionRecord) and gate is not None and record.decision == "approve":
+            fits = (record.head, record.tree) == (gate.head, gate.tree)
+            said = said or fits or (gate.reason == "needs-permission" and bool(record.may_change))
+    return said
 
 
 def next_command(run: RunView, change: ChangeView) -> str | None:

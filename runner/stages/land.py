@@ -13,7 +13,7 @@ from runner.git.objects import role_identity, write_commit
 from runner.git.refs import RefUpdate, move, read
 from runner.stages.branches import History, found, head_of, history, landing_branch, landing_tip, opened
 from runner.stages.context import Context
-from runner.stages.names import branch_ref, candidate_ref, head_ref, record_key
+from runner.stages.names import candidate_ref, record_key
 from runner.stages.records import DecisionRecord, GateRecord, LandRecord, OpenRecord, ReviewRecord, TurnRecord
 from runner.stages.tasks import identity
 
@@ -168,14 +168,3 @@ def subject(title: str) -> str:
 
 def _person(role: str, model: str) -> str:
     return f"{role} ({model}) <{role}@relay.invalid>"
-
-
-def put_away(context: Context, change: str) -> None:
-    """Move a landed change's branch to where it no longer stands among the user's branches. Safe to repeat."""
-    branch, kept = branch_ref(context.run, change), head_ref(context.run, change)
-    head = read(context.repository, branch)
-    if head is not None:
-        move(
-            context.repository,
-            [RefUpdate(kept, head, read(context.repository, kept)), RefUpdate(branch, None, head)],
-        )

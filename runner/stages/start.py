@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.load import Loaded, thaw
 from pipelines.pipeline import Pipeline
-from runner.codec import decode, encode
+from runner.codec import CodecError, decode, encode
 from runner.git.command import GitError
 from runner.git.history import is_ancestor, tree_of
 from runner.git.refs import RefUpdate, listed, move, read
@@ -64,8 +64,14 @@ def freeze(folder: Path, loaded: Loaded, options: Options, named: tuple[str, ...
 
 
 def frozen_of(folder: Path) -> Frozen:
-    """The pipeline of a run that was begun before."""
-    return decode((folder / "frozen.json").read_bytes(), Frozen)
+    """The pipeline of a run that was begun before. Raises GitError where its state is gone or damaged."""
+    try:
+        return decode((folder / "frozen.json").read_bytes(), Frozen)
+    except (FileNotFoundError, CodecError) as error:
+        raise GitError(
+            f"run {folder.name} cannot go on here, {folder / 'frozen.json'} is missing or damaged ({error}); "
+            "what it did stays in its journal: relay status"
+        ) from error
 
 
 def target_of(repository: Repository, pipeline: Pipeline) -> str:
