@@ -17,7 +17,7 @@ SIGNS: Mapping[Ecosystem, tuple[str, ...]] = {
     "go": ("*.go", "go.mod"),
 }
 
-# Modules that hold tests, and the sources that a folder of tests is told apart by.
+# Modules that hold tests, and how the names of sources end, which a folder of tests is told apart by.
 TEST_MODULES: Mapping[Ecosystem, tuple[str, ...]] = {
     "python": ("test_*.py", "*_test.py", "*_tests.py", "tests.py", "conftest.py"),
     "javascript": (
@@ -27,10 +27,10 @@ TEST_MODULES: Mapping[Ecosystem, tuple[str, ...]] = {
     ),
     "go": ("*_test.go",),
 }  # fmt: skip
-SOURCES: Mapping[Ecosystem, tuple[str, ...]] = {
-    "python": ("*.py",),
-    "javascript": ("*.js", "*.mjs", "*.cjs", "*.jsx", "*.ts", "*.mts", "*.cts", "*.tsx"),
-    "go": ("*.go",),
+SOURCES: Mapping[Ecosystem, tuple[bytes, ...]] = {
+    "python": (b".py",),
+    "javascript": (b".js", b".mjs", b".cjs", b".jsx", b".ts", b".mts", b".cts", b".tsx"),
+    "go": (b".go",),
 }
 
 # Tests' folders and data, by any ecosystem.

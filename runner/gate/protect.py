@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -68,13 +68,52 @@ def path_bytes(text: str) -> bytes:
 
 def matching(patterns: Sequence[str], paths: Iterable[bytes]) -> frozenset[bytes]:
     """The paths that gitignore-style `patterns` select (later `!` patterns deselect)."""
-    spec = GitIgnoreSpec.from_lines(patterns, backend="simple")
-    return frozenset(path for path in paths if spec.match_file(_plain(path)))
+    return frozenset(_selected(patterns, tuple(paths)))
+
+
+def selecting(patterns: Sequence[str], paths: Collection[bytes]) -> tuple[str, ...]:
+    """Those of `patterns` that, each alone, select a path."""
+    every = tuple(paths)
+    near = _near(patterns, every).patterns
+    return tuple(pattern for pattern in near if any(_selected([pattern], every)))
+
+
+def _selected(patterns: Sequence[str], paths: Sequence[bytes]) -> Iterator[bytes]:
+    near = _near(patterns, paths)
+    if near.patterns:
+        spec = GitIgnoreSpec.from_lines(near.patterns, backend="simple")
+        yield from (path for path in near.paths if spec.match_file(_plain(path)))
+
+
+@dataclass(frozen=True)
+class _Near:
+    """Patterns that may select one of some paths, and the paths that they may select. All others cannot."""
+
+    patterns: tuple[str, ...]
+    paths: Collection[bytes]
+
+
+def _near(patterns: Sequence[str], paths: Sequence[bytes]) -> _Near:
+    """Most patterns hold a word without which they match nothing, and a word is looked for a hundred times faster."""
+    GitIgnoreSpec.from_lines(patterns, backend="simple")  # raises for what is no pattern, whatever the paths
+    every = b"\0".join(paths)
+    words = {pattern: word for pattern in patterns if (word := _word_of(pattern)) in every}
+    near = tuple(pattern for pattern in patterns if pattern in words)
+    if b"" in words.values():
+        return _Near(near, paths)
+    return _Near(near, {path for word in set(words.values()) for path in paths if word in path})
+
+
+def _word_of(pattern: str) -> bytes:
+    """The longest word that every path selected by `pattern` holds; empty where that is not sure."""
+    sure = re.split(r"[\\[]", pattern, maxsplit=1)[0]
+    return max(re.findall(r"[A-Za-z0-9_.-]+", sure), key=len, default="").encode()
 
 
 def ecosystems(paths: Collection[bytes]) -> tuple[Ecosystem, ...]:
     """What a tree is written in; all that are known where nothing says it, so that a young project is not open."""
-    found = tuple(name for name, signs in SIGNS.items() if matching(signs, paths))
+    every = tuple(paths)
+    found = tuple(name for name, signs in SIGNS.items() if any(_selected(signs, every)))
     return found or tuple(SIGNS)
 
 
@@ -121,7 +160,8 @@ def protected_changes(
 
 def changed_paths(l_tree: Mapping[bytes, object], c_tree: Mapping[bytes, object]) -> tuple[bytes, ...]:
     """Every path whose entry differs between two listings, sorted."""
-    return tuple(sorted(p for p in l_tree.keys() | c_tree.keys() if l_tree.get(p) != c_tree.get(p)))
+    gone = [path for path in l_tree if path not in c_tree]
+    return tuple(sorted([*gone, *(path for path, entry in c_tree.items() if l_tree.get(path) != entry)]))
 
 
 def k_changes(
@@ -133,6 +173,8 @@ def k_changes(
     """
     changes: dict[bytes, Entry | None] = {path: l_tree.get(path) for path in refused}
     restored = {path for path, entry in changes.items() if entry is not None}
+    if not restored:
+        return changes
     above = {parent for path in restored for parent in _parents(path)}
     for path in c_tree:
         if path in above or (path not in restored and any(parent in restored for parent in _parents(path))):
@@ -244,7 +286,8 @@ def _named_in(command: str, paths: Collection[bytes]) -> set[bytes]:
 
 def _test_folders(paths: Collection[bytes], kinds: Sequence[Ecosystem]) -> list[bytes]:
     """Folders below the root of which four of five source files, or more, are tests: their data lies beside them."""
-    sources = matching([pattern for kind in kinds for pattern in SOURCES[kind]], paths)
+    ends = tuple(end for kind in kinds for end in SOURCES[kind])
+    sources = [path for path in paths if path.endswith(ends)]
     tests = matching([pattern for kind in kinds for pattern in TEST_MODULES[kind]], sources)
     count: dict[bytes, list[int]] = {}
     for path in sources:

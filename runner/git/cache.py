@@ -36,7 +36,7 @@ def once(place: Path, make: Callable[[Path], None]) -> Path:
     return place
 
 
-def write_file(path: Path, content: bytes, owner: tuple[int, int] | None, mode: int = 0o644) -> None:
+def write_file(path: Path | bytes, content: bytes, owner: tuple[int, int] | None, mode: int = 0o644) -> None:
     """A new file with exactly this mode, whatever the umask, and owner (None: ours)."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "wb") as file:  # noqa: PTH123 (it takes the descriptor)

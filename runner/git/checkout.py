@@ -10,10 +10,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from runner.git.cache import make_folder, once, owner_for, write_file
-from runner.git.command import GitError, Session, run, session
+from runner.git.command import GitError, Handle, Session, run, session
 from runner.git.history import changed_paths
 from runner.git.names import is_plain
 from runner.git.objects import EXECUTABLE, SYMLINK, TreeEntry, parse_ls_tree
@@ -45,52 +47,63 @@ def base_directory(
 
 def _nearest(
     repository: Repository, tree: str, entries: Mapping[bytes, TreeEntry], bases: Path, uid: int
-) -> Mapping[bytes, Path]:
+) -> Mapping[bytes, bytes]:
     """Files of `tree` that the newest base of this repository and owner has as well, and where they are."""
-    made = sorted((path for path in bases.glob(f"*-{uid}")), key=lambda path: path.lstat().st_mtime, reverse=True)
+    made = sorted(bases.glob(f"*-{uid}"), key=lambda path: path.lstat().st_mtime, reverse=True)
     for base in made[:3]:
         other = base.name.partition("-")[0]
         if run(repository.plumbing, "cat-file", "-e", f"{other}^{{tree}}", accept=range(256)).status == 0:
             changed = {entry.path for entry in changed_paths(repository, other, tree)}
             same = (path for path, entry in entries.items() if entry.kind == "blob" and path not in changed)
-            return {path: _at(base, path) for path in same}
+            folder = os.fsencode(base) + b"/"
+            return {path: folder + path for path in same}
     return {}
 
 
 def everything(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
     """All paths of a tree with its folders, a folder before what is in it. Raises GitError for one that is not safe."""
-    entries = parse_ls_tree(run(repository.plumbing, "ls-tree", "-r", "-t", "-z", "--full-tree", tree).stdout)
+    return _everything(repository.plumbing, tree)
+
+
+@lru_cache(maxsize=2)
+def _everything(plumbing: Handle, tree: str) -> Mapping[bytes, TreeEntry]:
+    entries = parse_ls_tree(run(plumbing, "ls-tree", "-r", "-t", "-z", "--full-tree", tree).stdout)
+    folders = {b"", *(path for path, entry in entries.items() if entry.kind == "tree")}
     for path in entries:
-        if not all(is_plain(part) for part in path.split(b"/")):
+        parent, _, name = path.rpartition(b"/")
+        # A folder is an entry of its own, so that each component is looked at once. A tree that was not made by git can
+        # have a slash in a name.
+        if parent not in folders or not is_plain(name):
             raise GitError(f"tree {tree} holds the path {path!r}, which git itself would not check out")
-    return entries
+    return MappingProxyType(entries)
 
 
 def _materialise(
     repository: Repository,
     entries: Mapping[bytes, TreeEntry],
-    links: Mapping[bytes, Path],
+    links: Mapping[bytes, bytes],
     root: Path,
     owner: tuple[int, int] | None,
     stamp: int,
 ) -> None:
+    top = os.fsencode(root) + b"/"
     folders = [root]
     try:
         for path, entry in entries.items():
             if entry.kind != "blob":
-                folders.append(_at(root, path))
+                folders.append(root / os.fsdecode(path))
                 make_folder(folders[-1], owner)
         files = [
             (path, entry)
             for path, entry in entries.items()
-            if entry.kind == "blob" and not _linked(links.get(path), _at(root, path))
+            if entry.kind == "blob" and not _linked(links.get(path), top + path)
         ]
         with tempfile.TemporaryFile() as wanted:
             wanted.write(b"".join(entry.id.encode() + b"\n" for _, entry in files))
             wanted.seek(0)
             with session(repository.plumbing, "cat-file", "--batch", "--buffer", stdin=wanted) as talk:
                 for path, entry in files:
-                    _write(talk, entry, _at(root, path), owner, stamp)
+                    _write(talk, entry, top + path, owner, stamp)
     except FileExistsError as error:
         raise GitError(f"a tree has two entries of one name, {error.filename!r}: see `git fsck`") from error
     root.chmod(0o755)
@@ -100,7 +113,7 @@ def _materialise(
         os.utime(folder, (stamp, stamp))
 
 
-def _write(talk: Session, entry: TreeEntry, path: Path, owner: tuple[int, int] | None, stamp: int) -> None:
+def _write(talk: Session, entry: TreeEntry, path: bytes, owner: tuple[int, int] | None, stamp: int) -> None:
     header = talk.line().split()
     if len(header) != 3:
         raise GitError(
@@ -110,7 +123,7 @@ def _write(talk: Session, entry: TreeEntry, path: Path, owner: tuple[int, int] |
     content = talk.exactly(int(header[2]))
     talk.exactly(1)
     if entry.mode == SYMLINK:
-        os.symlink(content.partition(b"\0")[0], os.fsencode(path))  # noqa: PTH211 (the target is bytes)
+        os.symlink(content.partition(b"\0")[0], path)  # noqa: PTH211 (the target is bytes)
         if owner is not None:
             os.lchown(path, *owner)
     else:
@@ -118,7 +131,7 @@ def _write(talk: Session, entry: TreeEntry, path: Path, owner: tuple[int, int] |
     os.utime(path, (stamp, stamp), follow_symlinks=False)
 
 
-def _linked(there: Path | None, path: Path) -> bool:
+def _linked(there: bytes | None, path: bytes) -> bool:
     """Whether `path` is now a link to the same file of another base."""
     if there is None:
         return False
@@ -129,7 +142,3 @@ def _linked(there: Path | None, path: Path) -> bool:
     except OSError:  # too many links already, or the other base was cleaned away meanwhile
         return False
     return True
-
-
-def _at(root: Path, path: bytes) -> Path:
-    return root / os.fsdecode(path)

@@ -85,7 +85,7 @@ class Handle:
     """A way to run git: where, and with which variables on top of `CLEAN`."""
 
     where: Path
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def with_variables(self, **variables: str) -> Handle:
         """The same handle with more variables."""

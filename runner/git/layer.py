@@ -109,15 +109,16 @@ def _fill(repository: Repository, plan: _Plan, worktree: Path, packs: Path, part
     if plan.shallow:
         write_file(git / "shallow", "".join(f"{line}\n" for line in plan.shallow).encode(), owner)
     entries = everything(repository, plan.tree)
-    seen = {path: _seen(worktree / os.fsdecode(path)) for path in entries}
+    top = os.fsencode(worktree) + b"/"
+    seen = {path: _seen(top + path) for path, entry in entries.items() if entry.kind == "blob"}
     write_file(git / "index", encode_index(plan.tree, entries, seen), owner)
     part.chmod(0o755)
     if owner is not None:
         os.chown(part, *owner)
 
 
-def _seen(path: Path) -> Seen:
-    about = path.lstat()
+def _seen(path: bytes) -> Seen:
+    about = os.lstat(path)
     return Seen(about.st_size, int(about.st_mtime))
 
 

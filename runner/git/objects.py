@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal
 
-from runner.git.command import GitError, Session, run, session
+from runner.git.command import GitError, Handle, Session, run, session
 from runner.git.repo import Repository
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -16,7 +18,7 @@ FILE, EXECUTABLE, SYMLINK, TREE, GITLINK = 0o100644, 0o100755, 0o120000, 0o04000
 Kind = Literal["blob", "tree", "commit"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TreeEntry:
     """One entry of a tree: its mode as git has it, what it is (`commit` is a submodule), and its id."""
 
@@ -98,6 +100,16 @@ def read_blobs(repository: Repository, blobs: Iterable[str]) -> dict[str, bytes]
 def ls_tree(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
     """Every file, link and submodule of a tree (or commit), by its full path, in git's order."""
     return parse_ls_tree(run(repository.plumbing, "ls-tree", "-r", "-z", "--full-tree", tree).stdout)
+
+
+def listing(repository: Repository, tree: str) -> Mapping[bytes, TreeEntry]:
+    """`ls_tree` of a source tree, by id. Of a large one it takes a second and every stage asks: the last are kept."""
+    return _listing(repository.plumbing, tree)
+
+
+@lru_cache(maxsize=4)
+def _listing(plumbing: Handle, tree: str) -> Mapping[bytes, TreeEntry]:
+    return MappingProxyType(parse_ls_tree(run(plumbing, "ls-tree", "-r", "-z", "--full-tree", tree).stdout))
 
 
 def parse_ls_tree(output: bytes) -> dict[bytes, TreeEntry]:

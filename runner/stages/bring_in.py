@@ -11,7 +11,7 @@ from runner.gate.verdict import decide
 from runner.git.candidate import Conflict, merge
 from runner.git.forward import fast_forward
 from runner.git.history import is_ancestor, tree_of, with_trailers
-from runner.git.objects import ls_tree, write_commit
+from runner.git.objects import listing, write_commit
 from runner.git.refs import RefUpdate, move, read
 from runner.git.survey import checked_out_branches
 from runner.stages.baseline import Blamed, baseline_of, gates_used
@@ -70,7 +70,7 @@ def _red(context: Context, target: str, tree: str) -> str:
     """
     repository = context.repository
     t_tree = tree_of(repository, target)
-    t_paths, paths = ls_tree(repository, t_tree), ls_tree(repository, tree)
+    t_paths, paths = listing(repository, t_tree), listing(repository, tree)
     environment = environment_of(context, t_tree)
     for gate in gates_used(context):
         baseline = baseline_of(context, gate, t_tree, target, environment)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from runner.codec import encode
 from runner.gate.protect import matching, path_text, setup_inputs
 from runner.git.checkout import base_directory
-from runner.git.objects import ls_tree
+from runner.git.objects import listing
 from runner.stages.context import Context
 from sandbox.image import Environment, HostAccess, build_environment
 
@@ -23,7 +23,7 @@ def input_patterns(context: Context, paths: Collection[bytes]) -> tuple[str, ...
 
 def inputs_of(context: Context, tree: str, patterns: Sequence[str] | None = None) -> Mapping[bytes, str]:
     """The setup inputs that a tree has, path -> blob; by the tree's own listing, or by the `patterns` of another."""
-    entries = ls_tree(context.repository, tree)
+    entries = listing(context.repository, tree)
     chosen = input_patterns(context, entries) if patterns is None else patterns
     return {path: entries[path].id for path in sorted(matching(chosen, entries))}
 

@@ -24,7 +24,7 @@ from runner.gate.verdict import Verdict, decide
 from runner.git import notes
 from runner.git.candidate import Conflict, merge
 from runner.git.history import tree_of
-from runner.git.objects import TreeEntry, ls_tree
+from runner.git.objects import TreeEntry, listing
 from runner.git.trees import write_tree_with
 from runner.stages.baseline import Blamed, baseline_of, keep, together
 from runner.stages.branches import found, head_of, landing_tip
@@ -95,7 +95,7 @@ def _judge(context: Context, at: At, by: Gate) -> GateRecord:
         return _record(context, at, by, head, Outcome(told), Touched())
     l_tree = tree_of(repository, landing)
     candidate = Candidate(
-        landing, head, merged.tree, l_tree, ls_tree(repository, l_tree), ls_tree(repository, merged.tree)
+        landing, head, merged.tree, l_tree, listing(repository, l_tree), listing(repository, merged.tree)
     )
     context.emit("gate started", gate=by.name, tree=candidate.tree)
     given = grants(context, at.change)

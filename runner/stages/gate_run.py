@@ -12,7 +12,7 @@ from runner.gate.results import Unreadable, read_junit
 from runner.gate.switch import REPORT_NAME, report_place, runner_environment
 from runner.git.checkout import base_directory
 from runner.git.layer import git_layer
-from runner.git.objects import entry, ls_tree
+from runner.git.objects import entry, listing
 from runner.git.trees import write_tree_with
 from runner.stages.context import Context
 from runner.stages.turn import sandbox_spec
@@ -85,7 +85,7 @@ def _evidence(context: Context, tree: str, ran: CommandRun, report: bytes | None
     if report is None:
         return evidence
     try:
-        paths = [path.decode(errors="surrogateescape") for path in ls_tree(context.repository, tree)]
+        paths = [path.decode(errors="surrogateescape") for path in listing(context.repository, tree)]
         return replace(evidence, report=read_junit([report], paths))
     except Unreadable as error:
         return replace(evidence, unreadable=str(error))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pipelines.pipeline import Gate, Role
 from runner.agent.endings import Spec, SpecChange
 from runner.agent.openings import INSTRUCTIONS, ChangeFacts, GateFacts, Project
-from runner.gate.protect import Protection, grant_problem, matching, names_host_path, path_text, protection
+from runner.gate.protect import Protection, grant_problem, names_host_path, path_text, protection, selecting
 from runner.git.history import tree_of
-from runner.git.objects import TreeEntry, ls_tree, read_blob
+from runner.git.objects import TreeEntry, listing, read_blob
 from runner.stages.baseline import gates_used, load
 from runner.stages.branches import found, landing_tip, opened
 from runner.stages.context import Context
@@ -27,7 +27,7 @@ def protection_of(context: Context, gate: Gate, l_paths: Mapping[bytes, TreeEntr
 def project_facts(context: Context, tree: str, role: Role) -> Project:
     """The project as a turn in `tree` is told of it. Texts and gates come from the landing branch."""
     l_tree = tree_of(context.repository, landing_tip(context))
-    l_paths = ls_tree(context.repository, l_tree)
+    l_paths = listing(context.repository, l_tree)
     names = dict.fromkeys((*INSTRUCTIONS, *role.context))
     texts = {
         name: read_blob(context.repository, entry.id).decode(errors="replace")
@@ -35,7 +35,7 @@ def project_facts(context: Context, tree: str, role: Role) -> Project:
         if (entry := l_paths.get(name.encode())) is not None and entry.kind == "blob"
     }
     return Project(
-        paths=[path_text(path) for path in ls_tree(context.repository, tree)],
+        paths=[path_text(path) for path in listing(context.repository, tree)],
         gates=[_gate_facts(context, gate, l_tree, l_paths) for gate in gates_used(context)],
         texts={name: context.mask(text) for name, text in texts.items()},
     )
@@ -53,14 +53,9 @@ def _gate_facts(context: Context, gate: Gate, l_tree: str, l_paths: Mapping[byte
         results=known.results if known is not None else "exit-code",
         timeout=gate.timeout,
         min_tests=gate.min_tests,
-        protected=shown_patterns(protection_of(context, gate, l_paths), l_paths),
+        protected=selecting(protection_of(context, gate, l_paths).patterns, l_paths),
         baseline=said,
     )
-
-
-def shown_patterns(protected: Protection, paths: Mapping[bytes, TreeEntry]) -> tuple[str, ...]:
-    """The patterns that a model needs to know: those that select something in this tree."""
-    return tuple(pattern for pattern in protected.patterns if matching([pattern], paths))
 
 
 def change_facts(context: Context, change: str) -> ChangeFacts:

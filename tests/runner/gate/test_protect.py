@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 
 from runner.gate.protect import (
     Protection,
@@ -282,3 +283,21 @@ def test_an_exact_pattern_selects_its_path_alone(name: str) -> None:
     """Whatever characters the name has."""
     path = name.encode()
     assert matching([exactly(path)], [path, b"x" + path, b"d/" + path, path + b"x"]) == {path}
+
+
+_PARTS = st.lists(
+    st.sampled_from(["a", "ab", "b.py", "test_", ".py", "*", "**", "?", "/", "[ab]", "!", "#", " ", "\\\\"])
+)
+_PATHS = st.lists(st.sampled_from(["a", "ab", "b.py", "test_b.py", "é"]), min_size=1, max_size=3).map("/".join)
+
+
+@given(st.lists(_PARTS.map("".join), max_size=6), st.lists(_PATHS, max_size=8))
+def test_patterns_select_what_a_gitignore_of_the_same_lines_selects(patterns: list[str], paths: list[str]) -> None:
+    """What makes it fast on large trees changes no answer: order, negation and folders included."""
+    try:
+        spec = GitIgnoreSpec.from_lines(patterns)
+    except ValueError:
+        with pytest.raises(ValueError):
+            matching(patterns, [path.encode() for path in paths])
+        return
+    assert matching(patterns, [path.encode() for path in paths]) == {p.encode() for p in paths if spec.match_file(p)}

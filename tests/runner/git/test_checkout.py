@@ -134,11 +134,24 @@ def test_a_half_made_base_is_thrown_away_and_two_makers_agree(repository: Reposi
     assert not list((cache / "bases").glob(".*.part"))
 
 
-@pytest.mark.parametrize("name", [b"..", b".git", b".GIT", b"git~1"])
-def test_a_tree_that_git_would_not_check_out_is_refused(repository: Repository, cache: Path, name: bytes) -> None:
-    """A repository from elsewhere may hold one."""
-    blob = objects.write_blob(repository, b"x")
-    raw = b"100644 %s\0" % name + bytes.fromhex(blob)
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [b"100644 .."],
+        [b"100644 .git"],
+        [b"100644 .GIT"],
+        [b"100644 git~1"],
+        [b"100644 ../x"],
+        [b"100644 a/../../x"],
+        [b"120000 link", b"100644 link/x"],
+    ],
+)
+def test_a_tree_that_git_would_not_check_out_is_refused(
+    repository: Repository, cache: Path, entries: list[bytes]
+) -> None:
+    """A repository from elsewhere may hold one; a slash in a name would lead out of the base, or through a link."""
+    blob = objects.write_blob(repository, b"/tmp")
+    raw = b"".join(b"%s\0" % about + bytes.fromhex(blob) for about in entries)
     tree = (
         subprocess.run(
             ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"],
