@@ -76,13 +76,15 @@ def mask_values(value: Any, secrets: Collection[str] = ()) -> Any:
 
 
 def known_secrets(environment: Mapping[str, str], names: Collection[str] = ()) -> tuple[str, ...]:
-    """The values of `names` and of every variable whose name says that it holds a secret, longest first."""
+    """The values of `names` and of every variable whose name says that it holds a secret, longest first.
+
+    A path is a secret only behind one of `names`: `SSL_KEY=/etc/ssl/key.pem` names a file.
+    """
     values = {
         value
         for name, value in environment.items()
-        if (name in names or _compiled(_SECRET_NAME, re.IGNORECASE).search(name))
-        and len(value) >= _SHORTEST
-        and not value.startswith("/")
+        if len(value) >= _SHORTEST
+        and (name in names or (_compiled(_SECRET_NAME, re.IGNORECASE).search(name) and not value.startswith("/")))
     }
     return tuple(sorted(values, key=lambda value: (-len(value), value)))
 

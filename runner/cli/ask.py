@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipelines.lint import key_names
 from pipelines.pipeline import Pipeline, Role
 from runner.cli.checks import Check
 from runner.models.base import Entry, ModelError, Place
 from runner.redact import known_secrets, mask, one_line
-from runner.stages.models import key_names, opener
+from runner.stages.models import opener
 
 _TODO = {
     "auth": "check the key",

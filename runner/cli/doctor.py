@@ -136,9 +136,9 @@ def _load(file: str, repo: Path) -> tuple[Check, Pipeline | None]:
 
 
 def _roles(pipeline: Pipeline, ask: bool) -> Iterator[Check]:
+    from pipelines.lint import key_names
     from runner.cli import checks
     from runner.cli.ask import ask_model
-    from runner.stages.models import key_names
 
     names = [key_names(role, role.model) for role in pipeline.roles.values()]
     yield checks.keys(list(dict.fromkeys(name for name in names if name)), os.environ)

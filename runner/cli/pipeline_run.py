@@ -50,7 +50,8 @@ def command(
     path = find_pipeline(file, repo=repo)
     texts = tuple(sys.stdin.read() if text == "-" else text for text in tasks)
     options = Options(texts, _patterns(may_change), _money(max_cost))
-    loaded = load(path, facts=facts(repo, to_run=not dry_run), tasks=texts)
+    outside = facts(repo, to_run=not dry_run, money_budget=max_cost is not None)
+    loaded = load(path, facts=outside, tasks=texts)
     for warning in loaded.warnings:
         click.echo(str(warning), err=True)
     if dry_run:

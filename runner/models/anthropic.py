@@ -39,7 +39,7 @@ class Anthropic:
         self._thinks = True
         self._client = anthropic.Anthropic(
             api_key=spec.key,
-            base_url=spec.base_url or "https://api.anthropic.com",
+            base_url=address(spec.base_url),
             # A foreign server may know the older header only.
             default_headers={"x-api-key": spec.key or ""} if spec.base_url else None,
             max_retries=0,
@@ -89,8 +89,13 @@ class Anthropic:
 
 
 def open_model(spec: ModelSpec) -> Anthropic:
-    """The model at Anthropic, or at a server that speaks its format at `spec.base_url` (without `/v1`)."""
+    """The model at Anthropic, or at a server that speaks its format at `spec.base_url`, with or without `/v1`."""
     return Anthropic(spec)
+
+
+def address(base_url: str | None) -> str:
+    """The address without the version, which the SDK adds itself."""
+    return (base_url or "https://api.anthropic.com").rstrip("/").removesuffix("/v1")
 
 
 def thinking_of(model: str, effort: str | None, max_tokens: int) -> dict[str, Any]:

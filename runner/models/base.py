@@ -180,3 +180,4 @@ class ModelSpec:
     on_progress: Callable[[], None] | None = None
     connect_timeout: float = 15.0  # seconds
     read_timeout: float = 600.0  # seconds without a byte; a model may think that long before its first
+    largest_answer: int = 256 * 1024**2  # bytes of one HTTP answer; a server that never ends is left there

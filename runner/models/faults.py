@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from runner.models.base import ErrorKind, ModelError, ModelSpec
+from runner.models.keyless import SHORTEST
 
 # Words that decide whatever the status says, as vendors put them into `type`, `code`, `status` or `reason`.
 _WORDS: dict[str, ErrorKind] = {
@@ -207,7 +208,7 @@ def _google_delay(value: Any) -> float | None:
 
 
 def _masked(text: str, key: str | None) -> str:
-    if key and len(key) >= 8:  # a shorter one is a placeholder of a local server
+    if key and len(key) >= SHORTEST:
         text = text.replace(key, "***")
     text = " ".join(text.split())
     return text if len(text) <= 500 else text[:500] + "..."

@@ -95,12 +95,18 @@ def open_client(spec: ModelSpec) -> openai.OpenAI:
     unset: dict[str, Any] = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
     return openai.OpenAI(
         api_key=spec.key or "none",
-        base_url=spec.base_url or "https://api.openai.com/v1",
+        base_url=address(spec.base_url),
         default_headers=unset,
         max_retries=0,
         timeout=timeout(spec),
         http_client=http_client(spec),
     )
+
+
+def address(base_url: str | None) -> str:
+    """The address with its version: `/v1` where it names a host only, for every server has its paths below one."""
+    base = (base_url or "https://api.openai.com/v1").rstrip("/")
+    return base if "/" in base.partition("://")[2] else f"{base}/v1"
 
 
 class sdk_errors:

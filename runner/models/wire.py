@@ -7,6 +7,7 @@ do not know, and a reply must be replayed as it came.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from runner.models.base import ModelError, ModelSpec
 from runner.models.faults import lost, unreadable
 
 DONE = "[DONE]"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _ONE_ANSWER = httpx2.Limits(max_keepalive_connections=0)
 
 
@@ -26,7 +28,7 @@ class Streamed(Protocol):
     @property
     def headers(self) -> Mapping[str, str]: ...
 
-    def iter_lines(self) -> Iterator[str]: ...
+    def iter_bytes(self) -> Iterator[bytes]: ...
 
 
 def timeout(spec: ModelSpec) -> httpx2.Timeout:
@@ -71,7 +73,7 @@ def events(answer: Streamed, spec: ModelSpec) -> Iterator[dict[str, Any]]:
     A server that did not stream sends one JSON body: it comes out as one event. Raises ModelError: `network` for an
     event that is not whole, `server` for a body of another format. Calls `on_progress` for each event.
     """
-    for data in _data(answer.iter_lines(), answer.headers.get("content-type", ""), spec):
+    for data in _data(_lines(answer.iter_bytes(), spec), answer.headers.get("content-type", ""), spec):
         if spec.on_progress:
             spec.on_progress()
         if data.strip() == DONE:
@@ -114,6 +116,30 @@ class RecordingClient(httpx2.Client):
         finally:
             response.close()
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=b"", request=request)
+
+
+def _lines(pieces: Iterable[bytes], spec: ModelSpec) -> Iterator[str]:
+    """The lines of a stream, ended by LF, CR LF or CR and by nothing else: JSON may hold U+2028 and U+0085 as they are.
+
+    Raises ModelError when the whole answer is larger than any reply can be.
+    """
+    line: list[bytes] = []
+    size, after_cr = 0, False
+    for piece in pieces:
+        size += len(piece)
+        if size > spec.largest_answer:
+            said = f"{spec.model}: the answer went beyond {spec.largest_answer} bytes, so relay left it"
+            raise ModelError("request", said, status=200)
+        if after_cr:
+            piece = piece.removeprefix(b"\n")
+        after_cr = piece.endswith(b"\r")
+        first, *others = _LINE_END.split(piece)
+        line.append(first)
+        for other in others:
+            yield b"".join(line).decode("utf-8", "replace")
+            line = [other]
+    if any(line):
+        yield b"".join(line).decode("utf-8", "replace")
 
 
 def _data(lines: Iterable[str], content_type: str, spec: ModelSpec) -> Iterator[str]:

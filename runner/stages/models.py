@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
+from pipelines.lint import key_names
 from pipelines.pipeline import Pipeline, Role
 from runner.agent.turn import Ask, Link
 from runner.models import open_model, prices
@@ -12,32 +13,10 @@ from runner.models.base import Entry, Model, ModelSpec, Place, Reply, Tool, Usag
 from runner.models.retry import Policy, ask_with_retry
 from runner.stages.context import Context
 
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
-    "google": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
-    "openai": ("OPENAI_API_KEY",),
-    "openai-compatible": (),
-    "scripted": (),
-}
-
-
-def key_names(role: Role, model: str) -> tuple[str, ...]:
-    """The environment variables that may hold the key of one of the role's models; the first that is set counts."""
-    return (role.api_key_env,) if role.api_key_env and model == role.model else KEYS[model.split("/")[0]]
-
 
 def key_of(role: Role, model: str, environ: Mapping[str, str]) -> str | None:
     """The key itself, or None where none is set."""
     return next((environ[name] for name in key_names(role, model) if environ.get(name)), None)
-
-
-def secrets(pipeline: Pipeline, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Every key that the pipeline's roles use, to be masked wherever text is kept."""
-    found = {
-        key_of(role, model, environ) for role in pipeline.roles.values() for model in (role.model, *role.fallbacks)
-    }
-    known = {environ.get(name) for names in KEYS.values() for name in names}
-    return tuple(sorted(value for value in found | known if value))
 
 
 def chain(context: Context, role: Role) -> tuple[Link, ...]:
@@ -60,12 +39,13 @@ def _link(context: Context, role: Role, model: str) -> Link:
 
 
 def opener(pipeline: Pipeline, role: Role, model: str, environ: Mapping[str, str]) -> Callable[[], Model]:
-    """Opens one model of a role. A role's own `base-url`, caps and window belong to its own model, not to fallbacks."""
+    """Opens one model of a role. Its `base-url` is for all models of its vendor, caps and window for its own only."""
     own = model == role.model
+    same_vendor = model.partition("/")[0] == role.model.partition("/")[0]
     spec = ModelSpec(
         model=model,
         key=key_of(role, model, environ),
-        base_url=role.base_url if own else None,
+        base_url=role.base_url if same_vendor else None,
         effort=role.effort,
         context_window=role.context_window if own else None,
         max_output=role.max_output_tokens if own else None,

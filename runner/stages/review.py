@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from runner.agent.endings import review_check, review_of
+from collections.abc import Mapping
+
+from runner.agent.endings import Comment as Remark
+from runner.agent.endings import Review, review_check, review_of
 from runner.agent.openings import Earlier, ReviewFacts, review_opening
 from runner.agent.prompts import system_text
 from runner.codec import plain
 from runner.flow import Answered, At
 from runner.git.history import diff, patch_id_verbatim, tree_of
-from runner.git.objects import entry
+from runner.git.objects import TreeEntry, ls_tree, read_blob
 from runner.models.base import Place
 from runner.stages.branches import History, found, history, landing_tip
 from runner.stages.context import Context
@@ -105,9 +108,7 @@ def _ask(context: Context, at: At, name: str) -> ReviewRecord:
             end=result.end,
             decision=said.decision if said else "none",
             summary=context.mask(said.summary) if said else "",
-            comments=tuple(_comment(context, gate, c.path, c.line, c.body, c.severity) for c in said.comments)
-            if said
-            else (),
+            comments=_comments(context, gate, said),
             acknowledged=said.acknowledge if said else (),
             landing=gate.landing,
             head=gate.head,
@@ -150,9 +151,19 @@ def _answer(turns: list[TurnRecord], after: int) -> str:
     return next((turn.summary for turn in turns if turn.round > after and turn.summary), "")
 
 
-def _comment(
-    context: Context, gate: GateRecord, path: str, line: int | None, body: str, severity: str | None
-) -> Comment:
-    """A remark, tied to path and line only where they exist in the candidate."""
-    there = entry(context.repository, gate.tree, path.encode(errors="surrogateescape")) if path else None
-    return Comment(context.mask(body), path if there else None, line if there else None, severity)
+def _comments(context: Context, gate: GateRecord, said: Review | None) -> tuple[Comment, ...]:
+    """The remarks, tied to path and line where the candidate has them; a path that it has not goes into the text."""
+    if said is None or not said.comments:
+        return ()
+    files = ls_tree(context.repository, gate.tree)
+    return tuple(_comment(context, files, comment) for comment in said.comments)
+
+
+def _comment(context: Context, files: Mapping[bytes, TreeEntry], said: Remark) -> Comment:
+    there = files.get(said.path.encode())
+    if there is None:
+        return Comment(context.mask(f"{said.path}: {said.body}" if said.path else said.body), severity=said.severity)
+    is_file = there.kind == "blob" and said.line is not None
+    lines = len(read_blob(context.repository, there.id).splitlines()) if is_file else 0
+    line = said.line if said.line is not None and said.line <= lines else None
+    return Comment(context.mask(said.body), said.path, line, said.severity)

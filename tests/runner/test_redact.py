@@ -76,6 +76,7 @@ def test_a_short_value_is_no_secret() -> None:
     """`TOKEN=1` must not turn every 1 of a log into stars."""
     assert mask("1 of 1", ("1",)) == "1 of 1"
     assert known_secrets({"TOKEN": "1", "MY_API_KEY": "abcdefgh", "HOME": "/home/someone"}) == ("abcdefgh",)
+    assert known_secrets({"OURS": "/9j/4AAQ", "SSL_KEY": "/etc/ssl/key.pem"}, ["OURS"]) == ("/9j/4AAQ",)
 
 
 @given(st.text(), st.lists(st.text(min_size=8), max_size=3))

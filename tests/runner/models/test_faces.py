@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from runner.models.base import Entry, ErrorKind, ModelError, Place, Reply, ToolCall, ToolResult
+from runner.models import open_model
+from runner.models.base import Entry, ErrorKind, ModelError, ModelSpec, Place, Reply, ToolCall, ToolResult
 from tests.runner.models import fake_vendor as wire
 from tests.runner.models.faces import BASH, FACES, KEY, TOOLS, Face
 from tests.runner.models.fake_vendor import Answer, Call, FakeVendor
@@ -220,3 +221,65 @@ def test_an_answer_of_another_shape_is_a_server_error(face: Face, vendor_server:
     more = {"type": "content_block_start", "index": 0, "content_block": {}, "candidates": [], "choices": []}
     error = failure(face, vendor_server, wire.sse([shapes[face.vendor], more]))
     assert error.kind == "server" and error.reached
+
+
+@every_face
+def test_characters_that_end_a_line_elsewhere_end_none_here(face: Face, vendor_server: FakeVendor) -> None:
+    """Servers send U+2028 and U+0085 unescaped; an event stream knows CR and LF only, also cut in two."""
+    said = "a\u2028b\x85c\u2029d\x1ce é 漢 😀"
+    events = [json.dumps(event, ensure_ascii=False) if isinstance(event, dict) else event for event in face.text(said)]
+    for end in ("\n", "\r\n", "\r"):
+        body = "".join(f"data: {event}{end}{end}" for event in events).encode()
+        vendor_server.answer(Answer(body))
+        assert face.open(vendor_server.url).ask("sys", GO, [], max_tokens=9, place=PLACE).text == said
+
+
+@every_face
+def test_an_answer_without_an_end_is_left(face: Face, vendor_server: FakeVendor) -> None:
+    """It fills no memory, is not asked for again, and may have been billed."""
+    error = failure(face, vendor_server, Answer(b"data: " + b"x" * 300_000), largest_answer=100_000)
+    assert (error.kind, error.status) == ("request", 200) and "100000 bytes" in str(error)
+
+
+@every_face
+def test_a_key_that_a_server_says_back_is_in_no_reply(face: Face, vendor_server: FakeVendor) -> None:
+    """Else it would be written to files and shown to commands; `wire` goes back as the loop saw it."""
+    vendor_server.answer(wire.sse(face.calls(Call("bash", {"command": f"echo {KEY}", KEY: [KEY]}))), face.says(KEY))
+    model = face.open(vendor_server.url)
+    reply = model.ask("sys", GO, TOOLS, max_tokens=9, place=PLACE)
+    assert reply.calls[0].args == {"command": "echo ***", "***": ["***"]}
+    assert KEY not in repr(reply) and KEY not in repr(model)
+    assert model.ask("sys", GO, TOOLS, max_tokens=9, place=PLACE).text == "***"
+
+
+@every_face
+@pytest.mark.parametrize("key", ["sk-with-newline-1\n", "sk-schlüssel-1234", "two words-1234"])
+def test_a_key_that_no_header_can_hold_is_told_as_one(face: Face, vendor_server: FakeVendor, key: str) -> None:
+    """`$(cat key)` and a paste from a web page bring such keys; whatever is said does not show it."""
+    vendor_server.answer(wire.error(401, {"error": {"message": "bad key"}}))
+    with pytest.raises(ModelError) as caught:
+        open_model(ModelSpec(face.model, key=key, base_url=vendor_server.url + face.base)).ask(
+            "sys", GO, [], max_tokens=9, place=PLACE
+        )
+    assert caught.value.kind == "auth" and key.strip() not in str(caught.value)
+
+
+@every_face
+def test_an_address_is_understood_with_and_without_its_version(face: Face, vendor_server: FakeVendor) -> None:
+    """People copy it from anywhere."""
+    said = {
+        "anthropic": {"": "/v1/messages", "/": "/v1/messages", "/v1": "/v1/messages", "/v1/": "/v1/messages"},
+        "google": {"": "/v1beta/", "/": "/v1beta/", "/v1": "/v1/", "/v1beta/": "/v1beta/"},
+        "openai": {"": "/v1/responses", "/": "/v1/responses", "/v1/": "/v1/responses", "/api/v4": "/api/v4/responses"},
+        "openai-compatible": {
+            "": "/v1/chat/completions",
+            "/": "/v1/chat/completions",
+            "/v1/": "/v1/chat/completions",
+            "/api/v4": "/api/v4/chat/completions",
+        },
+    }
+    for tail, path in said[face.vendor].items():
+        vendor_server.answer(face.says("hello"))
+        model = open_model(ModelSpec(face.model, key=KEY, base_url=vendor_server.url + tail))
+        assert model.ask("sys", GO, [], max_tokens=9, place=PLACE).text == "hello"
+        assert vendor_server.journal[-1].path.startswith(path), tail
