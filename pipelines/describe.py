@@ -38,8 +38,8 @@ def describe(
 ) -> Facts:
     """The facts of a pipeline as JSON has them: snake_case, bytes, seconds, USD; null where unknown.
 
-    `target` is the branch that is checked out, for a pipeline that names none; `protected` are the shipped defaults
-    that hold for a gate which names no protected files, by gate.
+    `target` is the branch that is checked out, for a pipeline that names none; `protected` are the patterns that hold
+    in its tree, by gate.
     """
     policy = pipeline.sandbox
     return {
@@ -121,7 +121,7 @@ def _role(role: Role) -> Facts:
 
 
 def _gate(gate: Gate, protected: Mapping[str, tuple[str, ...]] | None) -> Facts:
-    files = gate.protected_files if gate.protected_files is not None else (protected or {}).get(gate.name)
+    files = gate.protected_files if protected is None else protected[gate.name]
     return {
         "name": gate.name,
         "run": gate.run,
@@ -224,6 +224,7 @@ def _role_line(role: Facts) -> str:
 def _gate_lines(gate: Facts) -> list[str]:
     files = gate["protected_files"]
     default = "the usual test files of Python, JavaScript and Go" if files is None else _names(files)
+    default = default if files != [] or not gate["protected_by_default"] else "the usual test files: none is there yet"
     by = " (default)" if gate["protected_by_default"] else ""
     results = gate["results"] or "junit where the runner is known, else exit-code"
     at = f" at {gate['results_path']}" if gate["results_path"] else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runner.git.repo import Repository
 from runner.lock import Holder, locked
-from runner.opened import cache_home
+from runner.places import cache_home
 from runner.view import list_runs
 from sandbox.docker import Engine, connect
 from sandbox.overlay import remove_home

@@ -18,6 +18,7 @@ from runner.git.command import GitError
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.limits import Limit
+from runner.places import cache_home
 from runner.redact import known_secrets, mask, mask_values
 from runner.report.log import bindings, log
 from runner.stages import start
@@ -63,12 +64,6 @@ def secrets_of(pipeline: Pipeline, environ: Mapping[str, str]) -> tuple[str, ...
 def state_of(repository: Repository, run: str) -> Path:
     """The run's folder."""
     return repository.state / "runs" / run
-
-
-def cache_home(environ: Mapping[str, str]) -> Path:
-    """relay's part of the user's cache folder (XDG Base Directory Specification)."""
-    home = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME", "/root")) / ".cache")
-    return Path(home) / "relay"
 
 
 def sandbox_ids() -> tuple[int, int]:

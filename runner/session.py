@@ -40,7 +40,7 @@ from runner.stages.put_away import put_away
 from runner.stages.records import EndRecord, Options, TaskEnd
 from sandbox.base import SandboxError
 from sandbox.docker import connect
-from sandbox.image import SetupFailed
+from sandbox.image import SetupFailed, ensure_image
 
 PATIENCE = 4.0  # seconds for a stage to let go after Ctrl-C
 MACHINERY = (SandboxError, GitError, ModelError, ProviderDown, SetupFailed)
@@ -66,8 +66,15 @@ def begin(
 ) -> Ended:
     """Start a new run and drive it to the end of its first session. Raises Locked, GitError, SandboxError."""
     run = new_run_id(time.time(), random.SystemRandom())
-    connect(environ=environ).close()  # before anything is written: without an engine there is no run
-    with locked(repository.state / "lock", Holder(run, os.getpid(), socket.gethostname(), time.time())):
+    # Before anything is written: without target, files, engine and image there is no run.
+    start.target_of(repository, loaded.pipeline)
+    policy = loaded.pipeline.sandbox
+    start.untracked(repository, policy.files)
+    with (
+        connect(environ=environ) as engine,
+        locked(repository.state / "lock", Holder(run, os.getpid(), socket.gethostname(), time.time())),
+    ):
+        ensure_image(engine, policy.image, pull=policy.pull, on_line=lambda text: sink("image", {"text": text}))
         frozen = start.freeze(state_of(repository, run), loaded, options, named)
         pipeline = frozen.pipeline()
         target = start.target_of(repository, pipeline)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner import __version__
+from runner.places import state_home
 from runner.redact import known_secrets, mask
 
 
@@ -30,9 +31,8 @@ def write_log(error: BaseException, environment: Mapping[str, str], *, now: floa
     )
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     name = f"error-{stamp}-{os.getpid()}.log"
-    state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/nonexistent"), ".local", "state"))
     try:
-        return _write(Path(state, "relay"), name, mask(text, known_secrets(environment)))
+        return _write(state_home(environment), name, mask(text, known_secrets(environment)))
     except OSError:
         return _write(Path(tempfile.mkdtemp(prefix="relay-")), name, mask(text, known_secrets(environment)))
 

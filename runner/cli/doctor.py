@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import cache_folder, example, json_option, repo_option, say, say_json
+from runner.cli.options import example, json_option, repo_option, say, say_json
+from runner.places import cache_home
 from runner.redact import escape_terminal
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _engine_checks(engine: Engine, pipeline: Pipeline | None, repo: Path | None)
         return
     uid, gid = inner_user(os.getuid(), os.getgid())
     yield checks.container(engine, local, f"{uid}:{gid}")
-    where = _state(repo) if repo else cache_folder(os.environ)
+    where = _state(repo) if repo else cache_home(os.environ)
     where.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=where, prefix="doctor-") as folder:
         Path(folder).chmod(0o711)
@@ -156,7 +157,7 @@ def _clock(repo: Path | None) -> Check:
 
 
 def _folders(repo: Path) -> Sequence[Path]:
-    return (repo.absolute(), cache_folder(os.environ))
+    return (repo.absolute(), cache_home(os.environ))
 
 
 def _state(repo: Path) -> Path:

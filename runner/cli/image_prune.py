@@ -7,7 +7,8 @@ import time
 
 import click
 
-from runner.cli.options import cache_folder, example, json_option, say, say_json
+from runner.cli.options import example, json_option, say, say_json
+from runner.places import cache_home
 
 
 @click.command(epilog=example("relay image prune", "relay image prune --keep-days 0   # all that no container uses"))
@@ -25,7 +26,7 @@ def command(keep_days: float, as_json: bool) -> int:
 
     limit = time.time() - keep_days * 86400
     with connect() as engine:
-        removed = prune(engine, cache_folder(os.environ), keep=lambda each: each.created > limit)
+        removed = prune(engine, cache_home(os.environ), keep=lambda each: each.created > limit)
     if as_json:
         say_json({"removed": list(removed)})
         return 0

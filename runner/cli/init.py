@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Collection, Mapping
@@ -35,7 +36,9 @@ def command(repo: Path, as_json: bool) -> int:
     repository = open_repository(repo)
     target = default_branch(repository).removeprefix("refs/heads/")
     tree = tree_of(repository, resolve(repository, "HEAD") or "HEAD")
-    folder = repository.work_tree or repo
+    folder = repository.work_tree
+    if folder is None:
+        raise click.UsageError(f"{repo} is a bare repository: run relay init in a clone of it, which has a work tree")
     in_the_way = [name for name in _NAMES if os.path.lexists(folder / name)]
     if in_the_way:
         raise click.UsageError(
@@ -78,8 +81,13 @@ def _registry_answers(image: str) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot write {path} ({error.strerror}): give your user the right to write into {path.parent}"
+        ) from error
 
 
 def _tell(folder: Path, project: Project, target: str, registry: bool, vendors: Collection[str], as_json: bool) -> None:
@@ -91,8 +99,10 @@ def _tell(folder: Path, project: Project, target: str, registry: bool, vendors: 
     say(f"language  {project.language or 'not recognised'}")
     say(f"tests     {project.run or 'put your command into gates: tests: run'} ({project.why})")
     say(f"target    {target}")
-    say(f"image     {project.image if registry else 'debian (no registry answers for others)'}")
+    instead = "" if project.image == "debian" else f" (no registry gives {project.image})"
+    say(f"image     {project.image if registry else f'debian{instead}'}")
     say(f"keys      {', '.join(vendors) or 'none is set; the file names usual models'}")
     for path in written:
         say(f"wrote     {path}")
-    say('next      relay doctor pipeline.yaml, then relay pipeline run --task "..."')
+    go = "" if folder.samefile(Path()) else f"cd {shlex.quote(str(folder))}, then "
+    say(f'next      {go}relay doctor pipeline.yaml, then relay pipeline run --task "..."')

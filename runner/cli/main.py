@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -105,10 +106,10 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
-        return INTERRUPTED
+        return _also_json(arguments, "interrupted", INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        return 2
+        return _also_json(arguments, error.format_message(), 2)
     except BrokenPipeError:
         # The reader has gone. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -119,10 +120,20 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             return BROKEN_PIPE
         return error.code if isinstance(error.code, int) else BUG
     except Exception as error:  # noqa: BLE001 (the boundary: everything else in the program catches the narrowest)
-        return _failed(error, environment)
+        return _failed(error, arguments, environment)
 
 
-def _failed(error: Exception, environment: Mapping[str, str]) -> int:
+def _also_json(arguments: Sequence[str], text: str, code: int) -> int:
+    """The exit code; where JSON was asked for, standard output holds an object all the same."""
+    if "--json" in arguments:
+        import json
+
+        with suppress(OSError):
+            click.echo(json.dumps({"error": text, "exit_code": code}, indent=2))
+    return code
+
+
+def _failed(error: Exception, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     from runner.redact import escape_terminal, known_secrets, mask, one_line
 
     code = exit_code(error)
@@ -130,9 +141,10 @@ def _failed(error: Exception, environment: Mapping[str, str]) -> int:
         from runner.cli.bug import write_log
 
         log = write_log(error, environment)
-        _say(f"internal error: {type(error).__name__}: {one_line(mask(str(error), known_secrets(environment)), 300)}")
+        said = f"internal error: {type(error).__name__}: {one_line(mask(str(error), known_secrets(environment)), 300)}"
+        _say(said)
         _say(f"this is a bug of relay; the traceback is in {log}")
-        return BUG
+        return _also_json(arguments, said, BUG)
     text = mask(str(error), known_secrets(environment)) or type(error).__name__
     hint = getattr(error, "hint", "")
     text = escape_terminal(f"{text}\n  {hint}" if hint else text)
@@ -140,7 +152,7 @@ def _failed(error: Exception, environment: Mapping[str, str]) -> int:
         click.echo(text, err=True)
     else:
         _say(text)
-    return code
+    return _also_json(arguments, text, code)
 
 
 def exit_code(error: BaseException) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,6 @@ repo_option: Callable[[Any], Any] = click.option(
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print the same facts as JSON on standard output."
 )
-
-
-def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where relay keeps what can be made again: `$XDG_CACHE_HOME/relay`, else `~/.cache/relay`."""
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache", "relay")
 
 
 def example(*lines: str) -> str:

@@ -6,10 +6,16 @@ import os
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.options import example, json_option, repo_option
+
+if TYPE_CHECKING:
+    from pipelines.pipeline import Pipeline
+    from runner.git.repo import Repository
+    from runner.stages.records import Options
 
 
 @click.command(
@@ -90,17 +96,27 @@ def _money(text: str | None) -> str | None:
     return str(amount)
 
 
-def _describe(pipeline: object, options: object, repository: object, as_json: bool) -> int:
+def _describe(pipeline: Pipeline, options: Options, repository: Repository, as_json: bool) -> int:
+    """What the run would be, with the files that each gate would protect in the tree of the target as it is."""
     from pipelines.describe import describe, render
-    from pipelines.pipeline import Pipeline
     from runner.cli.options import say_json
-    from runner.git.repo import Repository
-    from runner.stages.records import Options
-    from runner.stages.start import target_of, with_options
+    from runner.gate.protect import protection, selecting, setup_inputs
+    from runner.git.history import resolve, tree_of
+    from runner.git.objects import ls_tree
+    from runner.stages.start import HEADS, target_of, with_options
 
-    assert isinstance(pipeline, Pipeline) and isinstance(options, Options) and isinstance(repository, Repository)
     chosen = with_options(pipeline, options)
-    shown = describe(chosen, target=target_of(repository, chosen))
+    target = target_of(repository, chosen)
+    tip = resolve(repository, f"{HEADS}{target}")
+    paths = ls_tree(repository, tree_of(repository, tip)) if tip else {}
+    inputs = setup_inputs(paths, setup=chosen.sandbox.setup, given=chosen.sandbox.setup_inputs)
+    protected = {
+        gate.name: selecting(
+            protection(paths, run=gate.run, patterns=gate.protected_files, inputs=inputs).patterns, paths
+        )
+        for gate in chosen.gates.values()
+    }
+    shown = describe(chosen, target=target, protected=protected)
     if as_json:
         say_json(shown)
     else:

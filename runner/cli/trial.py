@@ -20,7 +20,8 @@ from runner.git.history import resolve, tree_of
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.limits import Limit
-from runner.opened import SANDBOX_UID, cache_home
+from runner.opened import SANDBOX_UID
+from runner.places import cache_home
 from runner.redact import known_secrets, mask, mask_values
 from runner.stages.baseline import Blamed, baseline_of, gates_used
 from runner.stages.context import Context

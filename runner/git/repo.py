@@ -59,7 +59,8 @@ def open_repository(path: Path, *, environ: Mapping[str, str] = os.environ) -> R
     """
     if not path.is_dir():
         raise GitError(f"{path} is not a folder: give the folder of a git repository with --repo")
-    look = discovery(environ, path.resolve())
+    path = path.resolve()
+    look = discovery(environ, path)
     _check_version(look)
     found = run(look, "rev-parse", "--is-bare-repository", "--absolute-git-dir", accept=range(256))
     if found.status:
@@ -98,7 +99,7 @@ def _not_opened(path: Path, complaint: str) -> GitError:
     if "dubious ownership" in complaint:
         return GitError(
             f"{path} belongs to another user, so git does not open it; if you trust it: "
-            f"git config --global --add safe.directory {path.resolve()}"
+            f"git config --global --add safe.directory {path}"
         )
     if "not a git repository" in complaint:
         return GitError(f"{path} is not in a git repository: go to one, or make one with `git init` and a first commit")
@@ -140,7 +141,10 @@ def _prepare(repository: Repository) -> None:
         _write(own / "config", _CONFIG.format(shared=shared))
         _write(own / "HEAD", "ref: refs/heads/none\n")
     except OSError as error:
-        raise GitError(f"relay keeps its state in {repository.state}, which cannot be written: {error}") from error
+        raise GitError(
+            f"relay keeps its state in {repository.state}, which cannot be written ({error.strerror}): "
+            f"give your user the right to write into {repository.common_dir}"
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -38,7 +38,8 @@ def default_branch(repository: Repository) -> str:
     output = run(handle, "symbolic-ref", "--quiet", "HEAD", accept=(0, 1))
     if output.status:
         raise GitError(
-            "HEAD is detached, so there is no branch to land on: name one with `target:` in the pipeline file"
+            "HEAD is detached, so there is no branch to land on: check one out (git switch main), "
+            "or name one with `target:` in the pipeline file"
         )
     if run(handle, "rev-parse", "--verify", "--quiet", output.text, accept=(0, 1)).status:
         raise GitError(f"{output.text} has no commit yet: make the first one, or name another branch with `target:`")

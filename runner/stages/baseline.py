@@ -37,15 +37,20 @@ def begin(context: Context) -> Judged:
     try:
         environment = environment_of(context, tree)
     except SetupFailed as failed:
-        context.emit("notice", text=failed.log[-4000:])
+        _tell(context, failed.log)
         return Judged("broken", "setup", f"`sandbox: setup` fails on the landing branch: {failed}")
     for gate in gates_used(context):
         found = baseline_of(context, gate, tree, tip, environment)
         if isinstance(found, Blamed):
-            context.emit("notice", text=found.log.decode(errors="replace")[-4000:])
+            _tell(context, found.log.decode(errors="replace"))
             return Judged("broken", "target-red", found.why)
         context.emit("baseline done", gate=gate.name, seconds=round(found.seconds, 1), **_counts(found))
     return Judged("passed")
+
+
+def _tell(context: Context, log: str) -> None:
+    if log.strip():
+        context.emit("notice", text=log[-4000:])
 
 
 def gates_used(context: Context) -> tuple[Gate, ...]:
