@@ -83,9 +83,8 @@ class Workspace(Protocol):
         ...
 
 
-def changes(present: dict[bytes, ChangedPath], removed: set[bytes], layers: Layers, *, most: int) -> Changes:
-    """Sorted, without what the layers hide."""
-    kept = sorted((change for path, change in present.items() if not layers.hides(path)), key=lambda each: each.path)
+def changes(present: dict[bytes, ChangedPath], removed: set[bytes], *, most: int) -> Changes:
+    """Sorted. More than `most` are cut, and that is said: no part of a change means anything."""
+    kept = sorted(present.values(), key=lambda each: each.path)
     gone = sorted(path for path in removed if path not in present)
-    cut = len(kept) + len(gone) > most
-    return Changes(tuple(kept[:most]), tuple(gone[:most]), cut)
+    return Changes(tuple(kept[:most]), tuple(gone[: max(most - len(kept), 0)]), len(kept) + len(gone) > most)

@@ -148,16 +148,17 @@ def _read(
             pass
         if now() >= look:
             if not engine.exec_state(execution).running:
-                _rest(stream, take)
+                _rest(stream, take, now)
                 return True
             interval = min(interval * 1.5, _LOOK_MOST)
             look = now() + interval
     return False
 
 
-def _rest(stream: Stream, take: Callable[[bytes], None]) -> None:
+def _rest(stream: Stream, take: Callable[[bytes], None], now: Callable[[], float]) -> None:
     taken = 0
-    while taken < _LAST:
+    until = now() + _LOOK
+    while taken < _LAST and now() < until:  # in bytes and in time: a background process may print one now and then
         try:
             chunk = stream.chunk(wait=0.05)
         except TimeoutError:

@@ -12,13 +12,14 @@ import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.base import Mount
 from sandbox.changes import ChangedPath, Changes, Layers, changes
 from sandbox.overlay import kind_of, remove_home
-from sandbox.trees import PATH_LIMIT, joined, leaves, names, own, remove_tree
+from sandbox.trees import PATH_LIMIT, joined, leaves, names, on_disk, own, remove_tree
 
 if TYPE_CHECKING:
     from sandbox.docker import Engine
@@ -33,13 +34,9 @@ class Copy:
         self._layers = layers
         self._tree = home / "tree"
         self._manifest = home / "manifest"
-        if not self._manifest.exists():
-            remove_tree(self._tree)  # a copy that was interrupted
-            self._tree.mkdir()
-            own(self._tree, uid, gid)
-            for layer in (*reversed(layers.below_base()), layers.base):
-                _lay(os.fsencode(layer), os.fsencode(self._tree), uid, gid)
-            self._record()
+        with on_disk(home):
+            if not self._manifest.exists():
+                self._copy(uid, gid)
 
     @property
     def mount(self) -> Mount:
@@ -47,12 +44,40 @@ class Copy:
 
     def changes(self, *, most: int = 1_000_000) -> Changes:
         """Walk the whole copy beside the manifest."""
-        stamp, manifest = self._recorded()
         present: dict[bytes, ChangedPath] = {}
+        with on_disk(self._home):
+            stamp, manifest = self._recorded()
+            gone = set(manifest)
+            for path, host, found in self._entries(present):
+                gone.discard(path)
+                # A file as young as the manifest may have changed within one tick of the clock.
+                same = manifest.get(path) == _facts(found) and found.st_ctime_ns < stamp
+                if not same and not self._layers.hides(path):
+                    present[path] = ChangedPath(path, kind_of(found.st_mode), host)
+                if len(present) > most:
+                    gone.clear()  # what was not looked at is not gone
+                    break
+        return changes(present, gone, most=most)
+
+    def detach(self) -> None:
+        """The engine holds nothing of a copy."""
+
+    def remove(self) -> None:
+        remove_home(self._engine, self._home)
+
+    def _copy(self, uid: int, gid: int) -> None:
+        remove_tree(self._tree)  # a copy that was interrupted
+        self._tree.mkdir()
+        own(self._tree, uid, gid)
+        for layer in (*reversed(self._layers.below_base()), self._layers.base):
+            _lay(os.fsencode(layer), os.fsencode(self._tree), uid, gid)
+        self._record()
+
+    def _entries(self, present: dict[bytes, ChangedPath]) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
+        """Every leaf of the copy: its path, where the host finds it, what it is. Too deep a folder is noted at once."""
         root = os.fsencode(self._tree)
-        seen: set[bytes] = set()
         stack = [b""]
-        while stack and len(present) <= most:
+        while stack:
             folder = stack.pop()
             for name in names(os.path.join(root, folder)):
                 path = joined(folder, name)
@@ -60,23 +85,12 @@ class Copy:
                 found = os.lstat(host)
                 if path == b".git":
                     continue
-                if stat.S_ISDIR(found.st_mode):
-                    if len(host) > PATH_LIMIT:
-                        present[path] = ChangedPath(path, "too-deep", host)
-                    else:
-                        stack.append(path)
-                    continue
-                seen.add(path)
-                # A file as young as the manifest may have changed within one tick of the clock.
-                if manifest.get(path) != _facts(found) or found.st_ctime_ns >= stamp:
-                    present[path] = ChangedPath(path, kind_of(found.st_mode), host)
-        return changes(present, set(manifest) - seen, self._layers, most=most)
-
-    def detach(self) -> None:
-        """The engine holds nothing of a copy."""
-
-    def remove(self) -> None:
-        remove_home(self._engine, self._home)
+                if not stat.S_ISDIR(found.st_mode):
+                    yield path, host, found
+                elif len(host) > PATH_LIMIT:
+                    present[path] = ChangedPath(path, "too-deep", host)
+                else:
+                    stack.append(path)
 
     def _record(self) -> None:
         root, base = os.fsencode(self._tree), os.fsencode(self._layers.base)

@@ -15,29 +15,53 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import docker
+import docker.constants
 import docker.errors
 import requests.exceptions
+import urllib3.exceptions
 
 from sandbox import command as commands
 from sandbox.base import CommandRun, SandboxError, SandboxSpec
-from sandbox.harden import create_request, root_request
+from sandbox.harden import create_request
 from sandbox.reap import owner_labels
 from sandbox.shell import Shell, entrypoint
 from sandbox.stream import Stream, hijacked
 from sandbox.values import ContainerState, EngineInfo, ExecState, Labelled
+from sandbox.wire import SocketAdapter
 
 _ANSWER = 60.0  # seconds that one request may take
-_REFUSALS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+_WORK = 1800.0  # seconds that the engine may work on an image, or on removing what a container wrote
+_REFUSALS = (
+    docker.errors.DockerException,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    ValueError,  # half an answer is no JSON
+    OSError,
+)
+_PIECE = 256 * 1024
+_OLDEST = docker.constants.MINIMUM_DOCKER_API_VERSION
 
 
 def connect(*, environ: Mapping[str, str] | None = None) -> Engine:
     """The engine that DOCKER_HOST names, else the one at the usual socket. Raises SandboxError with what to do."""
     where = (os.environ if environ is None else environ).get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    client = None
     try:
-        client = docker.APIClient(base_url=where, version="auto", timeout=int(_ANSWER))
-    except _REFUSALS as error:
+        client = _client(where, _OLDEST, _ANSWER)
+        version = str(client.version(api_version=False)["ApiVersion"])
+        client.close()
+        return Engine(_client(where, version, _ANSWER), _client(where, version, _WORK))
+    except (*_REFUSALS, KeyError, TypeError) as error:
+        if client is not None:
+            client.close()
         raise SandboxError(_no_engine(where, str(error))) from error
-    return Engine(client)
+
+
+def _client(where: str, version: str, timeout: float) -> docker.APIClient:
+    client = docker.APIClient(base_url=where, version=version, timeout=cast("Any", timeout))
+    if where.startswith("unix://"):
+        client.mount("http+docker://", SocketAdapter(where.removeprefix("unix://"), timeout))
+    return client
 
 
 def _no_engine(where: str, said: str) -> str:
@@ -56,19 +80,22 @@ def _asking(what: str) -> Iterator[None]:
     except docker.errors.APIError as error:
         raise SandboxError(f"{what}: {error.explanation or error}") from error
     except _REFUSALS as error:
-        raise SandboxError(f"{what}: the Docker engine does not answer ({error})") from error
+        raise SandboxError(
+            f"{what}: the Docker engine does not answer ({error}): see that it runs (`docker version`), then go on"
+        ) from error
 
 
 class Engine:
     """An open connection to the engine; safe to share between threads. Close it, or use `with`."""
 
-    def __init__(self, client: docker.APIClient) -> None:
+    def __init__(self, client: docker.APIClient, patient: docker.APIClient) -> None:
         self._client = client
+        self._patient = patient  # for what may take the engine long
         self._info: EngineInfo | None = None
-        self._image: str | None = None
 
     def close(self) -> None:
         self._client.close()
+        self._patient.close()
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +165,6 @@ class Engine:
 
     def create(self, spec: SandboxSpec, main: Sequence[str]) -> str:
         """A hardened container, marked as made by this process, not yet started; its id."""
-        self._image = spec.image
         owned = replace(spec, labels={**owner_labels(), **spec.labels})
         return self.create_raw(create_request(owned, main, cpus=self.info().cpus))
 
@@ -191,7 +217,7 @@ class Engine:
         """Kill and remove; nothing happens when there is none. Also what never started."""
         with _asking("cannot remove a container"), contextlib.suppress(docker.errors.NotFound):
             try:
-                self._client.remove_container(container, force=True, v=True)
+                self._patient.remove_container(container, force=True, v=True)
             except docker.errors.APIError as error:
                 if error.status_code != 409:  # 409: another one removes it at this moment
                     raise
@@ -227,34 +253,23 @@ class Engine:
                 return ExecState(False, None)
         return ExecState(bool(said["Running"]), said["ExitCode"])
 
-    def as_root(self, directory: Path, script: str, arguments: Sequence[str], *, image: str | None = None) -> None:
-        """Run a script of ours as root on a directory of the host, mounted at /mnt: for files that are not this user's.
-
-        Without `image` the last one used is taken, else any. Raises SandboxError when it fails.
-        """
-        chosen = image or self._image or next((each.id for each in self.images()), None)
-        if chosen is None:
-            raise SandboxError(f"no image to clean up {directory} with: remove it as root")
-        container = self.create_raw(root_request(chosen, directory, script, arguments))
-        try:
-            self.start_container(container)
-            with _asking("cannot run a container"):
-                status = self._client.wait(container, timeout=int(_ANSWER * 10))["StatusCode"]
-        finally:
-            self.remove(container)
-        if status:
-            raise SandboxError(f"cannot clean up {directory} (status {status}): remove it as root")
+    def wait(self, container: str) -> int:
+        """The exit status of a container of ours, once its script has ended."""
+        with _asking("cannot run a container"):
+            return int(self._patient.wait(container)["StatusCode"])
 
     def archive(self, container: str, path: str, limit: int) -> bytes | None:
         """The tar of one path of a running container, cut after `limit` bytes; None when there is no such path."""
         with _asking("cannot read from a container"):
-            try:
-                stream, _ = self._client.get_archive(container, path)
-            except docker.errors.NotFound:
-                return None
-            got = bytearray()
-            with contextlib.closing(cast("Any", stream)):
-                for piece in stream:
+            # Not the SDK's `get_archive`: it waits without an end, and goes on reading what nobody wants.
+            client: Any = self._client
+            url = client._url("/containers/{0}/archive", container)
+            with client._get(url, params={"path": path}, stream=True) as response:
+                if response.status_code == 404:
+                    return None
+                client._raise_for_status(response)
+                got = bytearray()
+                for piece in response.iter_content(_PIECE):
                     got += piece
                     if len(got) > limit:
                         break
@@ -317,7 +332,7 @@ class Engine:
         """Fetch an image from its registry; its id. Raises SandboxError when no registry gives it."""
         repository, tag = _named(name)
         with _asking(f"cannot pull {name}"):
-            for said in self._client.pull(repository, tag=tag, stream=True, decode=True):
+            for said in self._patient.pull(repository, tag=tag, stream=True, decode=True):
                 if "error" in said:
                     raise SandboxError(f"cannot pull {name}: {said['error']}")
                 if "id" in said and "progressDetail" not in said:
@@ -331,14 +346,14 @@ class Engine:
         """An image from the tar of a root file system, with Dockerfile-like `changes`; its id."""
         repository, name = _named(tag)
         with _asking(f"cannot import {tag}"):
-            self._client.import_image_from_stream(archive, repository=repository, tag=name, changes=list(changes))
+            self._patient.import_image_from_stream(archive, repository=repository, tag=name, changes=list(changes))
         return str(self.image_id(tag))
 
     def commit(self, container: str, *, tag: str, config: Mapping[str, object]) -> str:
         """Keep a container's file system as an image; its id. `config` is merged over the container's own."""
         repository, name = _named(tag)
         with _asking(f"cannot commit {tag}"):
-            made = self._client.commit(container, repository=repository, tag=name, conf=dict(config))
+            made = self._patient.commit(container, repository=repository, tag=name, conf=dict(config))
         return str(made["Id"])
 
     def images(self, label: str | None = None) -> tuple[Labelled, ...]:
@@ -353,10 +368,11 @@ class Engine:
         )
 
     def remove_image(self, image: str) -> bool:
-        """Remove an image or a tag. False when a container uses it."""
+        """Remove an image or a tag, and no other with it. False when a container or another image uses it."""
         with _asking(f"cannot remove the image {image}"):
             try:
-                self._client.remove_image(image, force=False)
+                # Pruning would take a base along that has been made anew meanwhile: somebody may be at work in it.
+                self._patient.remove_image(image, force=False, noprune=True)
             except docker.errors.ImageNotFound:
                 return True
             except docker.errors.APIError as error:

@@ -10,20 +10,24 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
+import stat
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sandbox.access import AT, HostAccess
+from sandbox.asroot import as_root
 from sandbox.base import Mount, SandboxError
 from sandbox.command import Command, CommandEnd, run_exec
+from sandbox.debian import LABEL as BASE_LABEL
 from sandbox.debian import ensure_debian
 from sandbox.harden import SETUP_HOME, setup_request
 from sandbox.overlay import remove_home
-from sandbox.trees import look, own, remove_tree
+from sandbox.trees import look, on_disk, own, remove_tree
 from sandbox.workspace import Backend, Workspace, open_workspace, probe
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ __all__ = [
 _LABEL = "relay.environment"
 _RECIPE = "1"  # part of every key: what relay itself does around setup
 _LOG = 256 * 1024  # bytes of setup's output that are kept
+_SHOWN = 20  # lines of it that the sentence of a failure ends with
 # The owner's labels would otherwise be inherited by whatever somebody runs from the image, and be reaped.
 _FORGET = dict.fromkeys(("relay.host", "relay.pid", "relay.start", "relay.run", "relay.kind"), "")
 
@@ -68,10 +73,11 @@ class Kept:
 
 
 class SetupFailed(Exception):
-    """The setup command did not end with 0; `log` is its output, head and tail."""
+    """The setup command did not end with 0; `log` is its output, head and tail. The text shows the end of it."""
 
     def __init__(self, what: str, log: str) -> None:
-        super().__init__(f"setup {what}:\n{log}" if log else f"setup {what}")
+        end = "\n".join(log.rstrip().splitlines()[-_SHOWN:])
+        super().__init__(f"setup {what}:\n{end}" if end else f"setup {what}")
         self.log = log
 
 
@@ -110,23 +116,25 @@ def build_environment(
     gitdir: Path | None = None,
     backend: Backend | None = None,
     timeout: float = 3600.0,
+    labels: Mapping[str, str] | None = None,
 ) -> Environment:
     """The environment for `key`, built now if it is not there; of two processes that ask, one builds.
 
-    `tree` is the base directory of the whole tree, mounted at /work; `backend` None: probed. Lines of setup's output go
-    to `on_line`. Raises SetupFailed for what setup does, within `timeout` seconds, SandboxError for machinery.
+    `tree` is the base directory of the whole tree, mounted at /work with `gitdir` below it; `backend` None: probed.
+    `labels` mark setup's container. Lines of setup's output go to `on_line`. Raises SetupFailed for what setup does,
+    within `timeout` seconds, SandboxError for machinery.
     """
     name = hashlib.sha256("\0".join((_RECIPE, key, base_image, setup or "", f"{uid}:{gid}")).encode()).hexdigest()[:32]
     if not setup or not setup.strip():
         return Environment(base_image, None, name, "")
     folder = cache / "extras"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / f"{name}.lock", on_line):
+    with on_disk(folder), _alone(folder, name, on_line):
         found = _found(engine, folder, name)
         if found is not None:
             return found
         home = folder / f"{name}.building"
-        remove_home(engine, home)  # of a process that was killed
+        remove_home(engine, home, image=base_image)  # of a process that was killed
+        engine.remove_image(_tag(name))
         home.mkdir()
         try:
             workspace = open_workspace(
@@ -140,26 +148,42 @@ def build_environment(
                 uid=uid,
                 gid=gid,
             )
-            build = _Build(engine, base_image, name, home, workspace, host, on_line)
+            marks = {**(labels or {}), "relay.kind": "setup"}
+            build = _Build(engine, base_image, name, home, workspace, host, on_line, marks)
             return build.environment(setup, timeout, tree, uid, gid, folder)
         finally:
-            remove_home(engine, home)
+            remove_home(engine, home, image=base_image)
+
+
+def _tag(key: str) -> str:
+    return f"relay/env:{key}"
 
 
 def list_environments(engine: Engine) -> tuple[Kept, ...]:
-    """The environments on this machine, the newest first."""
-    kept = [Kept(each.labels[_LABEL], each.id, each.created, each.size) for each in engine.images(_LABEL)]
+    """The environments on this machine, the newest first.
+
+    By label and name together: whoever makes an image can write any label on it.
+    """
+    labelled = [(each.labels[_LABEL], each) for each in engine.images(_LABEL)]
+    ours = [(key, each) for key, each in labelled if re.fullmatch(r"[0-9a-f]{32}", key) and _tag(key) in each.tags]
+    kept = [Kept(key, each.id, each.created, each.size) for key, each in ours]
     return tuple(sorted(kept, key=lambda each: -each.created))
 
 
 def prune(engine: Engine, cache: Path, *, keep: Callable[[Kept], bool] = lambda kept: False) -> tuple[str, ...]:
-    """Remove environments that nothing uses and `keep` does not want; their keys."""
+    """Remove environments that nothing uses and `keep` does not want, and what they left in the cache; their keys.
+
+    Base images of ours that were made anew meanwhile go too, by their id: nothing names them any more.
+    """
     removed = []
     for each in list_environments(engine):
-        if not keep(each) and engine.remove_image(f"relay/env:{each.key}"):
+        if not keep(each) and engine.remove_image(_tag(each.key)):
             (cache / "extras" / f"{each.key}.log").unlink(missing_ok=True)
             remove_home(engine, cache / "extras" / each.key)
             removed.append(each.key)
+    for base in engine.images(BASE_LABEL):
+        if not base.tags and not keep(Kept("", base.id, base.created, base.size)) and engine.remove_image(base.id):
+            removed.append(base.id)
     return tuple(removed)
 
 
@@ -172,15 +196,20 @@ class _Build:
     workspace: Workspace
     host: HostAccess
     on_line: Callable[[str], None]
+    labels: Mapping[str, str]
 
     def environment(self, setup: str, timeout: float, tree: Path, uid: int, gid: int, folder: Path) -> Environment:
         """Run setup, and keep its image, what it left in the tree, and its log below `folder`."""
         try:
-            image, log = self.image(setup, timeout)
-        finally:
-            self.workspace.detach()
-        self.extras(tree, uid, gid, folder / self.name)
-        (folder / f"{self.name}.log").write_text(log)
+            try:
+                image, log = self.image(setup, timeout)
+            finally:
+                self.workspace.detach()
+            self.extras(tree, uid, gid, folder / self.name)
+            (folder / f"{self.name}.log").write_text(log)
+        except BaseException:
+            self.engine.remove_image(_tag(self.name))
+            raise
         return Environment(image, _filled(folder / self.name), self.name, log)
 
     def image(self, setup: str, timeout: float) -> tuple[str, str]:
@@ -188,13 +217,12 @@ class _Build:
         env = self.host.lay_out(self.home / "access")
         mounts = (self.workspace.mount, Mount("bind", str((self.home / "access").absolute()), AT, read_only=True))
         info = self.engine.info()
-        request = setup_request(
-            self.base_image, mounts, {"relay.kind": "setup"}, cpus=info.cpus, memory=info.memory // 4 * 3
-        )
+        request = setup_request(self.base_image, mounts, self.labels, cpus=info.cpus, memory=info.memory // 4 * 3)
         container = self.engine.create_raw(request)
         try:
             self.engine.start_container(container)
             path = self._path()
+            env.update({"PIP_NO_CACHE_DIR": "1"})  # pages of a private index would stay in the image
             env.update({"HOME": SETUP_HOME, "USER": "root", "LOGNAME": "root", "LANG": "C.UTF-8", "PATH": path})
             # The tree belongs to the sandbox's user, and git asks root to trust it (safe.directory).
             env.update({"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"})
@@ -209,7 +237,7 @@ class _Build:
             run_exec(self.engine, container, Command(f"chmod -R a+rX {SETUP_HOME}", 600, 4096, user="0:0"))
             labels = {**_FORGET, _LABEL: self.name}
             config = {"Env": [f"PATH={path}"], "WorkingDir": "/work", "Labels": labels}
-            return self.engine.commit(container, tag=f"relay/env:{self.name}", config=config), log
+            return self.engine.commit(container, tag=_tag(self.name), config=config), log
         finally:
             self.engine.remove(container)
 
@@ -217,7 +245,8 @@ class _Build:
         """Move what setup left in the tree, and the tree itself has not, to `target`, as the sandbox's user's."""
         # Setup is root: its files are not this user's to move.
         inner = self.home / "workspace"
-        self.engine.as_root(inner, 'chown -hR "$1" /mnt/upper /mnt/tree 2>/dev/null; :', (f"{uid}:{gid}",))
+        give = 'chown -hR "$1" /mnt/upper /mnt/tree 2>/dev/null; :'
+        as_root(self.engine, inner, give, (f"{uid}:{gid}",), image=self.base_image)
         fresh = self.home / "extras"
         fresh.mkdir()
         own(fresh, uid, gid)
@@ -225,7 +254,10 @@ class _Build:
         for change in self.workspace.changes().present:
             if change.kind in ("file", "symlink") and look(base, change.path) == "absent":
                 _make_parents(root, change.path, uid, gid)
-                Path(os.fsdecode(change.host)).rename(os.fsdecode(root + b"/" + change.path))
+                file = Path(os.fsdecode(change.host))
+                if change.kind == "file":
+                    file.chmod(stat.S_IMODE(file.lstat().st_mode) & 0o777)  # nothing in the cache runs as its owner
+                file.rename(os.fsdecode(root + b"/" + change.path))
         remove_tree(target)
         fresh.rename(target)
 
@@ -260,7 +292,7 @@ class _Lines:
 
 
 def _found(engine: Engine, folder: Path, name: str) -> Environment | None:
-    image = engine.image_id(f"relay/env:{name}")
+    image = engine.image_id(_tag(name))
     if image is None or not (folder / name).is_dir() or not (folder / f"{name}.log").is_file():
         return None
     return Environment(image, _filled(folder / name), name, (folder / f"{name}.log").read_text(errors="replace"))
@@ -292,8 +324,9 @@ def _make_parents(root: bytes, path: bytes, uid: int, gid: int) -> None:
 
 
 @contextmanager
-def _alone(lock: Path, on_line: Callable[[str], None]) -> Iterator[None]:
-    with lock.open("w") as file:
+def _alone(folder: Path, name: str, on_line: Callable[[str], None]) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -8,14 +8,17 @@ page at most.
 # ruff: noqa: PTH118
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.asroot import as_root
 from sandbox.base import Mount, SandboxError
 from sandbox.changes import ChangedPath, Changes, Kind, Layers, changes
-from sandbox.trees import PATH_LIMIT, joined, leaves, names, own, remove_tree
+from sandbox.trees import ABSENT, PATH_LIMIT, joined, leaves, names, on_disk, own, remove_tree
 
 if TYPE_CHECKING:
     from sandbox.docker import Engine
@@ -31,13 +34,14 @@ class Overlay:
         self._engine = engine
         self._home = home
         self._layers = layers
-        self._name = name
-        for folder in (home / "upper", home / "work"):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o755)
-            own(folder, uid, gid)
-        engine.remove_volume(name)  # of a process that was killed
-        engine.create_volume(name, {"type": "overlay", "device": "overlay", "o": self._options()}, labels={})
+        self._name = _volume(name)
+        with on_disk(home):
+            for folder in (home / "upper", home / "work"):
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o755)
+                own(folder, uid, gid)
+        engine.remove_volume(self._name)  # of a process that was killed
+        engine.create_volume(self._name, {"type": "overlay", "device": "overlay", "o": self._options()}, labels={})
 
     @property
     def mount(self) -> Mount:
@@ -45,9 +49,10 @@ class Overlay:
 
     def changes(self, *, most: int = 1_000_000) -> Changes:
         """Walk the upper directory beside the base."""
-        walk = _Walk(os.fsencode(self._home / "upper"), os.fsencode(self._layers.base), most)
-        walk.run()
-        return changes(walk.present, walk.removed, self._layers, most=most)
+        walk = _Walk(os.fsencode(self._home / "upper"), self._layers, most)
+        with on_disk(self._home):
+            walk.run()
+        return changes(walk.present, walk.removed, most=most)
 
     def detach(self) -> None:
         self._engine.remove_volume(self._name)
@@ -68,14 +73,25 @@ class Overlay:
         return options
 
 
-def remove_home(engine: Engine, home: Path) -> None:
-    """Remove a workspace's directory; with the engine's help where the kernel left files of root in it."""
-    try:
-        remove_tree(home)
-    except PermissionError:
-        # The kernel's `work/work` belongs to root and holds a whiteout once something was deleted; setup runs as root.
-        engine.as_root(home, "rm -rf /mnt/* /mnt/.[!.]* /mnt/..?*", ())
-        remove_tree(home)
+def remove_home(engine: Engine, home: Path, *, image: str | None = None) -> None:
+    """Remove a workspace's directory; with the engine's help where the kernel left files of root in it.
+
+    `image` is one to do that with, if it comes to it. Raises SandboxError.
+    """
+    with on_disk(home):
+        try:
+            remove_tree(home)
+        except PermissionError:
+            # The kernel's `work/work` belongs to root and holds a whiteout once something was deleted; setup is root.
+            as_root(engine, home, "rm -rf /mnt/* /mnt/.[!.]* /mnt/..?*", (), image=image)
+            remove_tree(home)
+
+
+def _volume(name: str) -> str:
+    """A name that the engine takes for a volume, and the host for a directory: the given one where it is such."""
+    if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}", name):
+        return name
+    return f"relay-{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
 
 
 def _escaped(path: Path) -> str:
@@ -88,9 +104,10 @@ def _escaped(path: Path) -> str:
 class _Walk:
     """The upper directory, folder by folder. A folder's base is None where the base does not show through."""
 
-    def __init__(self, upper: bytes, base: bytes, most: int) -> None:
+    def __init__(self, upper: bytes, layers: Layers, most: int) -> None:
         self._upper = upper
-        self._base = base
+        self._layers = layers
+        self._base = os.fsencode(layers.base)
         self._most = most
         self.present: dict[bytes, ChangedPath] = {}
         self.removed: set[bytes] = set()
@@ -121,15 +138,17 @@ class _Walk:
             return False
         if beneath is not None and (_whiteout(found) or stat.S_ISDIR(beneath)):
             self.removed.update(leaves(self._base, path))
-        if not _whiteout(found):
+        if not _whiteout(found) and not self._layers.hides(path):
             self.present[path] = ChangedPath(path, kind_of(found.st_mode), host)
         return None
 
     def _beneath(self, path: bytes) -> int | None:
         try:
             return os.lstat(os.path.join(self._base, path)).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in ABSENT:
+                return None
+            raise
 
 
 def _whiteout(found: os.stat_result) -> bool:

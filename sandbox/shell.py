@@ -210,6 +210,8 @@ class Shell:
 
     def _fill(self, deadline: float) -> None:
         try:
+            if self._now() > deadline:  # somebody floods the agent's other output: something always comes
+                raise TimeoutError
             chunk = self._stream.chunk(wait=deadline - self._now())
         except TimeoutError:
             self._end("the sandbox did not answer in time")
@@ -224,6 +226,7 @@ class Shell:
 
     def _end(self, what: str, *, gone: bool = False) -> NoReturn:
         """Ask the engine what happened, make sure that nothing runs any more, and say it."""
+        self._stream.close()
         state = self._engine.settle(self._id, wait=3.0 if gone else 0.01)
         if state is not None and not state.running:
             what = f"the container ended with status {state.status}" + (", out of memory" if state.oom else "")

@@ -4,16 +4,32 @@
 # ruff: noqa: PTH101, PTH104, PTH106, PTH108, PTH118, PTH208
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-PATH_LIMIT = 4000  # bytes of a path that the host can still open (PATH_MAX is 4096), with room for one more name
+from sandbox.base import SandboxError
+
+PATH_LIMIT = 3800  # bytes of a directory's path: with one more name (at most 255) the host can still open it (4095)
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # what a path is told that nothing can stand at
 
 Found = Literal["absent", "leaf", "folder", "covered"]
+
+
+@contextmanager
+def on_disk(where: Path) -> Iterator[None]:
+    """What the file system refuses comes out as SandboxError: the place, the reason, what to do."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        todo = "free some room there" if full else "see who owns it and what it holds"
+        raise SandboxError(f"cannot work in {where}: {error.strerror or error}: {todo}, then go on") from error
 
 
 def look(root: bytes, path: bytes) -> Found:
@@ -24,8 +40,10 @@ def look(root: bytes, path: bytes) -> Found:
         at = at + b"/" + part
         try:
             mode = os.lstat(at).st_mode
-        except FileNotFoundError:
-            return "absent"
+        except OSError as error:
+            if error.errno in ABSENT:
+                return "absent"
+            raise
         if position < len(parts) - 1 and not stat.S_ISDIR(mode):
             return "covered"
     return "folder" if stat.S_ISDIR(mode) else "leaf"

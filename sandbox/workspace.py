@@ -15,7 +15,7 @@ from sandbox.base import SandboxError, SandboxSpec
 from sandbox.changes import ChangedPath, Changes, Layers, Workspace
 from sandbox.copies import Copy
 from sandbox.overlay import Overlay
-from sandbox.trees import own, remove_tree
+from sandbox.trees import on_disk, own, remove_tree
 
 if TYPE_CHECKING:
     from sandbox.docker import Engine
@@ -44,8 +44,9 @@ def open_workspace(
     of the user by path, read-only in mode. All layers must belong to `uid`. `name` is the volume's, of this workspace
     alone. Raises SandboxError.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    layers = Layers(base, gitdir, extras, _file_layer(home / "files", files, uid, gid) if files else None)
+    with on_disk(home):
+        home.mkdir(parents=True, exist_ok=True)
+        layers = Layers(base, gitdir, extras, _file_layer(home / "files", files, uid, gid) if files else None)
     if kind == "overlay":
         return Overlay(engine, home=home, layers=layers, name=name, uid=uid, gid=gid)
     return Copy(engine, home=home, layers=layers, uid=uid, gid=gid)

@@ -46,6 +46,11 @@ class Changes(Protocol):
     @property
     def removed(self) -> Sequence[bytes]: ...
 
+    @property
+    def cut(self) -> bool:
+        """Whether there were more than were reported."""
+        ...
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -88,6 +93,8 @@ def harvest(repository: Repository, base: str, changes: Changes, *, limits: Limi
     """
     with reader(repository) as objects:
         work = _Work(repository, _Base(objects, base), limits)
+        if changes.cut:
+            return work.result(base, (), exceeded="more paths changed than can be looked at")
         present = {change.path: change for change in changes.present if work.may_stand(change)}
         removed = work.removals(changes.removed, present)
         try:

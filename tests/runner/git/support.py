@@ -92,6 +92,7 @@ class Seen:
 
     present: tuple[Path_, ...]
     removed: tuple[bytes, ...]
+    cut: bool = False
 
 
 def changes(work: Path, base: Mapping[bytes, object]) -> Seen:
