@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +22,8 @@ from sandbox.access import AT, HostAccess
 from sandbox.asroot import as_root
 from sandbox.base import Mount, SandboxError
 from sandbox.command import Command, CommandEnd, run_exec
-from sandbox.debian import LABEL as BASE_LABEL
 from sandbox.debian import ensure_debian
+from sandbox.environments import LABEL, Environment, filled, found, tag_of
 from sandbox.harden import SETUP_HOME, setup_request
 from sandbox.overlay import remove_home
 from sandbox.trees import look, on_disk, own, remove_tree
@@ -36,40 +35,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Environment",
     "HostAccess",
-    "Kept",
     "SetupFailed",
     "build_environment",
     "ensure_image",
-    "list_environments",
-    "prune",
 ]
 
-_LABEL = "relay.environment"
 _RECIPE = "1"  # part of every key: what relay itself does around setup
 _LOG = 256 * 1024  # bytes of setup's output that are kept
 _SHOWN = 20  # lines of it that the sentence of a failure ends with
 # The owner's labels would otherwise be inherited by whatever somebody runs from the image, and be reaped.
 _FORGET = dict.fromkeys(("relay.host", "relay.pid", "relay.start", "relay.run", "relay.kind"), "")
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What turns and gates of a tree run in. `extras` is None where setup left nothing in the tree."""
-
-    image_id: str
-    extras: Path | None
-    key: str
-    log: str
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An environment on this machine: its key, image, seconds since the epoch when it was made, bytes with the base."""
-
-    key: str
-    image_id: str
-    created: float
-    size: int
 
 
 class SetupFailed(Exception):
@@ -129,13 +104,11 @@ def build_environment(
         return Environment(base_image, None, name, "")
     folder = cache / "extras"
     with on_disk(folder), _alone(folder, name, on_line):
-        found = _found(engine, folder, name)
-        if found is not None:
-            return found
+        ready = found(engine, folder, name)
+        if ready is not None:
+            return ready
         home = folder / f"{name}.building"
         remove_home(engine, home, image=base_image)  # of a process that was killed
-        engine.remove_image(_tag(name))
-        home.mkdir()
         try:
             workspace = open_workspace(
                 engine,
@@ -148,43 +121,10 @@ def build_environment(
                 uid=uid,
                 gid=gid,
             )
-            marks = {**(labels or {}), "relay.kind": "setup"}
-            build = _Build(engine, base_image, name, home, workspace, host, on_line, marks)
+            build = _Build(engine, base_image, name, home, workspace, host, on_line, labels or {})
             return build.environment(setup, timeout, tree, uid, gid, folder)
         finally:
             remove_home(engine, home, image=base_image)
-
-
-def _tag(key: str) -> str:
-    return f"relay/env:{key}"
-
-
-def list_environments(engine: Engine) -> tuple[Kept, ...]:
-    """The environments on this machine, the newest first.
-
-    By label and name together: whoever makes an image can write any label on it.
-    """
-    labelled = [(each.labels[_LABEL], each) for each in engine.images(_LABEL)]
-    ours = [(key, each) for key, each in labelled if re.fullmatch(r"[0-9a-f]{32}", key) and _tag(key) in each.tags]
-    kept = [Kept(key, each.id, each.created, each.size) for key, each in ours]
-    return tuple(sorted(kept, key=lambda each: -each.created))
-
-
-def prune(engine: Engine, cache: Path, *, keep: Callable[[Kept], bool] = lambda kept: False) -> tuple[str, ...]:
-    """Remove environments that nothing uses and `keep` does not want, and what they left in the cache; their keys.
-
-    Base images of ours that were made anew meanwhile go too, by their id: nothing names them any more.
-    """
-    removed = []
-    for each in list_environments(engine):
-        if not keep(each) and engine.remove_image(_tag(each.key)):
-            (cache / "extras" / f"{each.key}.log").unlink(missing_ok=True)
-            remove_home(engine, cache / "extras" / each.key)
-            removed.append(each.key)
-    for base in engine.images(BASE_LABEL):
-        if not base.tags and not keep(Kept("", base.id, base.created, base.size)) and engine.remove_image(base.id):
-            removed.append(base.id)
-    return tuple(removed)
 
 
 @dataclass(frozen=True)
@@ -208,9 +148,9 @@ class _Build:
             self.extras(tree, uid, gid, folder / self.name)
             (folder / f"{self.name}.log").write_text(log)
         except BaseException:
-            self.engine.remove_image(_tag(self.name))
+            self.engine.remove_image(tag_of(self.name))
             raise
-        return Environment(image, _filled(folder / self.name), self.name, log)
+        return Environment(image, filled(folder / self.name), self.name, log)
 
     def image(self, setup: str, timeout: float) -> tuple[str, str]:
         """Run setup and keep what it made: the image's id and setup's log."""
@@ -235,9 +175,9 @@ class _Build:
             if ended.end != "exited" or ended.status != 0:
                 raise SetupFailed(_what(ended, timeout), log)
             run_exec(self.engine, container, Command(f"chmod -R a+rX {SETUP_HOME}", 600, 4096, user="0:0"))
-            labels = {**_FORGET, _LABEL: self.name}
+            labels = {**_FORGET, LABEL: self.name}
             config = {"Env": [f"PATH={path}"], "WorkingDir": "/work", "Labels": labels}
-            return self.engine.commit(container, tag=_tag(self.name), config=config), log
+            return self.engine.commit(container, tag=tag_of(self.name), config=config), log
         finally:
             self.engine.remove(container)
 
@@ -289,17 +229,6 @@ class _Lines:
         if self._rest:
             self._on_line(self._rest[:2000].decode(errors="replace"))
         self._rest = b""
-
-
-def _found(engine: Engine, folder: Path, name: str) -> Environment | None:
-    image = engine.image_id(_tag(name))
-    if image is None or not (folder / name).is_dir() or not (folder / f"{name}.log").is_file():
-        return None
-    return Environment(image, _filled(folder / name), name, (folder / f"{name}.log").read_text(errors="replace"))
-
-
-def _filled(extras: Path) -> Path | None:
-    return extras if any(extras.iterdir()) else None
 
 
 def _what(ended: CommandEnd, timeout: float) -> str:

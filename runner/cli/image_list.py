@@ -15,7 +15,7 @@ def command(as_json: bool) -> int:
     """List the images that relay made: the base image `debian`, and environments: an image and its setup."""
     from sandbox.debian import TAG
     from sandbox.docker import connect
-    from sandbox.image import list_environments
+    from sandbox.environments import list_environments
 
     with connect() as engine:
         base = engine.image(TAG)

@@ -22,7 +22,7 @@ def command(keep_days: float, as_json: bool) -> int:
     The base image stays. What a container uses now stays too.
     """
     from sandbox.docker import connect
-    from sandbox.image import prune
+    from sandbox.environments import prune
 
     limit = time.time() - keep_days * 86400
     with connect() as engine:
@@ -31,6 +31,6 @@ def command(keep_days: float, as_json: bool) -> int:
         say_json({"removed": list(removed)})
         return 0
     for key in removed:
-        say(f"removed relay/env:{key}")
-    say(f"{len(removed)} environments removed")
+        say(f"removed {key if key.startswith('sha256:') else f'relay/env:{key}'}")
+    say(f"{len(removed)} images removed")
     return 0

@@ -12,7 +12,8 @@ import pytest
 from sandbox.access import HostAccess
 from sandbox.base import SandboxError, SandboxSpec
 from sandbox.docker import Engine, connect
-from sandbox.image import Environment, SetupFailed, build_environment, ensure_image, list_environments, prune
+from sandbox.environments import list_environments, prune
+from sandbox.image import Environment, SetupFailed, build_environment, ensure_image
 from sandbox.workspace import Backend
 from tests.sandbox.room import GID, UID, Room
 
