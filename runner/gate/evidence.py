@@ -6,7 +6,7 @@ All of it is recorded, so that a verdict can be worked out again from the record
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,10 +122,13 @@ class Evidence:
         return tuple(path for path in self.changed if path not in granted)
 
 
-def cache_key(c_tree: str, k_tree: str, baseline: Baseline, gate: GateDefinition, environments: Sequence[str]) -> str:
-    """The key under which a verdict may be used again: SHA-256 (hex) of everything it depends on.
+def cache_key(evidence: Evidence) -> str:
+    """The key under which a verdict may be used again: SHA-256 (hex) of everything it depends on but the runs.
 
-    Only `passed` and `failed` may be kept, and a permission is part of the key by what it does to K and C.
+    Only `passed` and `failed` may be kept. Permissions are part of it: those for files that did not change leave no
+    trace in C and K.
     """
-    parts = ["relay-verdict", c_tree, k_tree, baseline.hash, gate.hash, *environments]
+    trees = (evidence.c_tree, evidence.k_tree)
+    words = (evidence.changed, evidence.granted, evidence.permitted, evidence.inputs, evidence.environments)
+    parts = ["relay-verdict", *trees, evidence.baseline.hash, evidence.definition.hash, *words]
     return hashlib.sha256(encode(parts)).hexdigest()

@@ -67,7 +67,9 @@ def gate(context: Context, at: At) -> Judged:
     journal = context.change_journal(at.change)
     record: GateRecord | None = None
     for name in context.stage(at.stage).objects:
-        record = found(journal, record_key(at, name), GateRecord)
+        keys = (record_key(at, name), _broken_key(context, at, name))
+        records = (found(journal, key, GateRecord) for key in keys)
+        record = next((each for each in records if each is not None), None)
         if record is None:
             record = _judge(context, at, context.pipeline.gates[name])
         context.emit(
@@ -84,6 +86,11 @@ def gate(context: Context, at: At) -> Judged:
             break
     assert record is not None  # a test stage names at least one gate
     return Judged(record.status, record.reason, record.summary)
+
+
+def _broken_key(context: Context, at: At, name: str) -> str:
+    """A broken verdict is nobody's change's fault, and stands for one session only: the next one judges again."""
+    return record_key(at, f"{name}.e{context.epoch}")
 
 
 def _judge(context: Context, at: At, by: Gate) -> GateRecord:
@@ -199,8 +206,7 @@ def _own_environment(context: Context, at: At, candidate: Candidate, given: Gran
 
 
 def _cache_path(context: Context, evidence: Evidence) -> Path:
-    key = cache_key(evidence.c_tree, evidence.k_tree, evidence.baseline, evidence.definition, evidence.environments)
-    return context.repository.state / "cache" / "verdicts" / f"{key}.json"
+    return context.repository.state / "cache" / "verdicts" / f"{cache_key(evidence)}.json"
 
 
 def _kept(context: Context, evidence: Evidence) -> Outcome | None:
@@ -208,7 +214,9 @@ def _kept(context: Context, evidence: Evidence) -> Outcome | None:
         outcome = decode(_cache_path(context, evidence).read_bytes(), Outcome)
     except (FileNotFoundError, CodecError):
         return None
-    return Outcome(outcome.verdict, outcome.log, outcome.report, outcome.evidence, cached=True)
+    # The same trees on another commit give the same verdict, of this commit.
+    verdict = replace(outcome.verdict, landing=evidence.landing)
+    return Outcome(verdict, outcome.log, outcome.report, outcome.evidence, cached=True)
 
 
 def _masked(context: Context, outcome: Outcome) -> Outcome:
@@ -269,7 +277,8 @@ def _record(context: Context, at: At, by: Gate, head: str, outcome: Outcome, see
         "report.xml": kept.report,
     }
     there = {name: content for name, content in files.items() if content}
-    context.change_journal(at.change).append(record_key(at, by.name), plain(record), there)
+    key = _broken_key(context, at, by.name) if record.status == "broken" else record_key(at, by.name)
+    context.change_journal(at.change).append(key, plain(record), there)
     return record
 
 

@@ -273,17 +273,21 @@ def test_a_verdict_can_be_worked_out_again_from_the_record() -> None:
 
 
 def test_the_cache_key_hangs_on_everything_that_decides() -> None:
-    """Trees, baseline, gate and environments."""
-    one = cache_key("c", "k", base(), definition(), ["e"])
+    """Trees, baseline, gate, environments and permissions; not the commit that the trees are of."""
+    one = evidence(base(), None)
     others = [
-        cache_key("x", "k", base(), definition(), ["e"]),
-        cache_key("c", "x", base(), definition(), ["e"]),
-        cache_key("c", "k", EMPTY, definition(), ["e"]),
-        cache_key("c", "k", base(), definition(min_tests=2), ["e"]),
-        cache_key("c", "k", base(), definition(), ["x"]),
+        replace(one, c_tree="x" * 40),
+        replace(one, k_tree="x" * 40),
+        replace(one, baseline=EMPTY),
+        replace(one, definition=definition(min_tests=2)),
+        replace(one, environments=("x",)),
+        replace(one, changed=("tests/a.py",)),
+        replace(one, changed=("tests/a.py",), granted=("tests/a.py",)),
+        replace(one, permitted=("tests/a.py",)),
+        replace(one, inputs=("tests/a.py",)),
     ]
-    assert len({one, *others}) == 6
-    assert cache_key("c", "k", base(), definition(), ["e"]) == one
+    assert len({cache_key(each) for each in (one, *others)}) == 10
+    assert cache_key(replace(one, landing="2" * 40)) == cache_key(one)
 
 
 # What the implementer is shown.
