@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 from runner.codec import convert
 from runner.git import refs
 from runner.git.journal import Journal
+from runner.git.repo import Repository
 from runner.git.survey import checked_out_branches
 from runner.stages.context import Context
-from runner.stages.names import landed_ref
+from runner.stages.names import journal_ref, landed_ref
 from runner.stages.records import DecisionRecord, GateRecord, OpenRecord, PermitRecord, ReviewRecord, TurnRecord
 
 T = TypeVar("T")
+_LANDED = re.compile(r"refs/heads/relay/([^/]+)/landed")
 
 
 def found(journal: Journal, key: str, kind: type[T]) -> T | None:
@@ -38,6 +41,17 @@ def landing_tip(context: Context) -> str:
     if tip is None:
         raise LookupError(f"the target branch {context.target} is gone")
     return tip
+
+
+def landings(repository: Repository, target: str) -> dict[str, str]:
+    """The `landed` of all runs that work for this target, by run."""
+    found = {_LANDED.fullmatch(name): commit for name, commit in refs.listed(repository, "refs/heads/relay").items()}
+    own = {}
+    for match, commit in found.items():
+        start = Journal(repository, journal_ref(match[1])).find("start") if match else None
+        if match and start is not None and start.value.get("target") == target:
+            own[match[1]] = commit
+    return own
 
 
 def opened(context: Context, change: str) -> OpenRecord:

@@ -6,13 +6,10 @@ import re
 from collections.abc import Sequence
 
 from runner.git.history import Commit, is_ancestor, log
-from runner.git.refs import listed
-from runner.stages.branches import landing_tip
+from runner.stages.branches import landing_tip, landings
 from runner.stages.context import Context
-from runner.stages.names import landed_ref
 
 _CHANGE = re.compile(r"(\S+) (\d+)/(\d+)")
-_LANDED = re.compile(r"refs/heads/relay/([^/]+)/landed")
 
 
 def identity(context: Context, task_id: str) -> str:
@@ -29,9 +26,11 @@ def landed_before(context: Context, task_id: str) -> str | None:
     run = complete(commits_of(context, task_id, tip))
     if run is not None:
         return f"landed in {run}"
-    for other, waiting in open_landings(context).items():
-        if not is_ancestor(context.repository, waiting, tip) and complete(
-            commits_of(context, task_id, waiting, without=[tip])
+    for other, waiting in landings(context.repository, context.target).items():
+        if (
+            other != context.run
+            and not is_ancestor(context.repository, waiting, tip)
+            and complete(commits_of(context, task_id, waiting, without=[tip]))
         ):
             return f"skipped: landed in {other}, waits for `relay land {other}`"
     return None
@@ -60,10 +59,3 @@ def complete(commits: Sequence[Commit]) -> str | None:
         if change and run:
             seen.setdefault((run, int(change[3])), set()).add(int(change[2]))
     return next((run for (run, total), numbers in seen.items() if len(numbers) >= total), None)
-
-
-def open_landings(context: Context) -> dict[str, str]:
-    """The `landed` of other runs, by run."""
-    own = landed_ref(context.run)
-    found = {_LANDED.fullmatch(name): commit for name, commit in listed(context.repository, "refs/heads/relay").items()}
-    return {match[1]: commit for match, commit in found.items() if match and match[0] != own}
