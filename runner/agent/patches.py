@@ -56,7 +56,8 @@ def _files(patch: bytes) -> list[bytes]:
     while place >= 0:
         starts.append(place + 1)
         place = patch.find(b"\ndiff --git ", place + 1)
-    return [patch[start:end] for start, end in zip(starts, [*starts[1:], len(patch)], strict=True)]
+    ends = [*starts[1:], len(patch)] if starts else []
+    return [patch[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def _has_nul(part: bytes) -> bool:
