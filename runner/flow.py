@@ -45,11 +45,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class Implemented:
-    """How an implementer's turn ended, and the branch's head after it."""
+    """How an implementer's turn ended, and the branch's head after it. `rejected`: the user wants no more of it."""
 
     end: TurnEnd
     head: str = ""
     why: str = ""
+    rejected: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Answered:
-    """A yes, a no, or nobody there to say either; `stopped` names what ended the asking instead."""
+    """A yes, a no, nobody there to say either, or what ended the asking. The user's own yes needs no round left."""
 
     answer: Literal["yes", "no", "waits", "budget", "cancelled", "rejected"]
     why: str = ""
+    by_user: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ def run_change(do: Stages, stages: Sequence[Stage], change: PlannedChange, task:
             index, at = _nearest(flow, index, "implement") + 1, replace(at, attempt=at.attempt + 1)
         elif step.go in ("back", "again"):
             implement = _nearest(flow, index, "implement")
-            if at.round >= flow[implement].max_rounds:
+            if at.round >= flow[implement].max_rounds and not step.free:
                 step = Step("end", "gave-up", f"{flow[implement].max_rounds} rounds used; the last one: {step.why}")
             else:
                 at = replace(at, round=at.round + 1)
@@ -227,12 +229,16 @@ def run_change(do: Stages, stages: Sequence[Stage], change: PlannedChange, task:
 
 @dataclass(frozen=True)
 class Step:
-    """Where to go after a stage: on, back to the implementer, the same stage again, the gates again, or the end."""
+    """Where to go after a stage: on, back to the implementer, the same stage again, the gates again, or the end.
+
+    A `free` step is taken even when no round is left.
+    """
 
     go: Literal["next", "back", "again", "retest", "end"]
     outcome: ChangeOutcome = "gave-up"
     why: str = ""
     commit: str = ""
+    free: bool = False
 
 
 def perform(do: Stages, stage: Stage, at: At) -> Step:
@@ -249,6 +255,8 @@ def perform(do: Stages, stage: Stage, at: At) -> Step:
 
 
 def _after_turn(turn: Implemented, at: At) -> Step:
+    if turn.rejected:
+        return Step("end", "rejected", turn.why)
     if turn.end == "done":
         return Step("next")
     if turn.end == "no-change":
@@ -268,7 +276,8 @@ def _after_gate(do: Stages, judged: Judged, at: At) -> Step:
         return Step("end", "broken", judged.why)
     if judged.reason == "needs-permission":
         answered = do.permit(at)
-        return Step("again", why=judged.why) if answered.answer == "yes" else _after_answer(answered)
+        yes = Step("again", why=judged.why, free=answered.by_user)
+        return yes if answered.answer == "yes" else _after_answer(answered)
     return Step("back", why=judged.why)
 
 

@@ -139,6 +139,13 @@ def changed_paths(repository: Repository, old: str, new: str) -> tuple[ChangedEn
     return tuple(_changed(about, path) for about, path in zip(words[::2], words[1::2], strict=True))
 
 
+def renamed_paths(repository: Repository, old: str, new: str) -> tuple[tuple[bytes, bytes], ...]:
+    """What git takes for renames between two trees or commits: the old and the new path of each."""
+    options = ("-r", "-z", "--raw", "-M", "-l0", "--diff-filter=R", "--no-abbrev")
+    words = run(repository.plumbing, "diff-tree", *options, *_two(old, new)).stdout.split(b"\0")[:-1]
+    return tuple(zip(words[1::3], words[2::3], strict=True))
+
+
 def patch_id_verbatim(repository: Repository, old: str, new: str) -> str:
     """The id of the patch between two trees, white space included; `` when they are equal.
 

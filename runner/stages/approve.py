@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from runner.flow import Answered, At
+from runner.stages.approvals import rejection, word_of
 from runner.stages.branches import history
 from runner.stages.context import Context
-from runner.stages.land import word_of
 from runner.stages.records import GateRecord
 
 
@@ -13,9 +13,9 @@ def approve(context: Context, at: At) -> Answered:
     """What the user said of the candidate that stands now; nobody is waited for."""
     past = history(context, at.change)
     gate = next(record for record in reversed(past) if isinstance(record, GateRecord))
-    word = word_of(past, gate)
-    if word is None:
+    rejected = rejection(past)
+    if rejected is not None:
+        return Answered("rejected", rejected)
+    if word_of(context, past, gate) is None:
         return Answered("waits", f"it waits for your approval: relay show {at.change}, then relay approve {at.change}")
-    if word.decision == "reject":
-        return Answered("rejected", word.note or "rejected by you")
     return Answered("yes")

@@ -9,7 +9,7 @@ from runner.gate.evidence import Evidence
 from runner.gate.protect import path_text, protected_changes
 from runner.gate.verdict import decide
 from runner.git.candidate import Conflict, merge
-from runner.git.forward import fast_forward
+from runner.git.forward import InTheWay, fast_forward
 from runner.git.history import is_ancestor, tree_of, with_trailers
 from runner.git.objects import listing, write_commit
 from runner.git.refs import RefUpdate, move, read
@@ -37,7 +37,7 @@ class BroughtIn:
 def bring_in(context: Context) -> BroughtIn:
     """Move the target to what the run landed: fast-forward, or one gated merge commit when the target has moved.
 
-    Nothing changes on a conflict or a red gate. Raises GitError when the target's work tree is in the way.
+    Nothing changes on a conflict, a red gate, or when a file of the target's work tree is in the way.
     """
     repository, branch = context.repository, f"{HEADS}{context.target}"
     landed, target = read(repository, landed_ref(context.run)), read(repository, branch)
@@ -56,7 +56,10 @@ def bring_in(context: Context) -> BroughtIn:
             return BroughtIn(False, "", red)
         commit = write_commit(repository, merged.tree, [target, landed], _message(context), when=int(context.wall()))
     if branch in checked_out_branches(repository):
-        fast_forward(repository, branch, commit, target, environ=context.environ)
+        try:
+            fast_forward(repository, branch, commit, target, environ=context.environ)
+        except InTheWay as blocked:
+            return BroughtIn(False, "", str(blocked))
     else:
         move(repository, [RefUpdate(branch, commit, target)])
     move(repository, [RefUpdate(landed_ref(context.run), None, landed)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runner.agent.evidence import TurnEnded
 from runner.agent.openings import RoundFacts, implement_opening
 from runner.agent.prompts import system_text
 from runner.codec import plain
@@ -16,7 +17,8 @@ from runner.git.objects import role_identity, write_commit
 from runner.git.refs import RefUpdate, move, read
 from runner.models.base import Place
 from runner.outcomes import TurnEnd
-from runner.stages.branches import found, head_of, history, landing_tip
+from runner.stages.approvals import rejection
+from runner.stages.branches import found, head_of, history, landing_tip, opened
 from runner.stages.context import Context
 from runner.stages.environments import environment_of
 from runner.stages.evidence import evidence_for
@@ -32,6 +34,9 @@ from runner.stages.turn import Assignment, Taken, taken
 def implement(context: Context, at: At) -> Implemented:
     """Take the turn of this round. Safe to repeat: a turn that was recorded stands."""
     about = open_change(context, at.task, at.change)
+    rejected = rejection(history(context, at.change))
+    if rejected is not None:
+        return Implemented("done", head_of(context, at.change), rejected, rejected=True)
     record = found(context.change_journal(at.change), record_key(at), TurnRecord)
     if record is None:
         record = _turn(context, at)
@@ -65,7 +70,7 @@ def _turn(context: Context, at: At) -> TurnRecord:
         if turn.result.end == "budget":
             return _record(context, at, turn, head, Harvest(turn.base, ()), "budget")
         taken_in = harvest(context.repository, turn.base, turn.workspace.changes())
-        end = _end(turn, taken_in, len(parents) > 1)
+        end = _end(context, at, turn, taken_in, len(parents) > 1)
         if end not in ("no-change", "limit", "refusal") and (taken_in.changed or len(parents) > 1):
             head = _commit(context, at, turn, taken_in.tree, parents)
         record = _record(context, at, turn, head, taken_in, end)
@@ -86,12 +91,19 @@ def _start(context: Context, at: At) -> tuple[str, Sequence[str], str]:  # head,
     return head, (head,), tree_of(context.repository, head)
 
 
-def _end(turn: Taken, taken_in: Harvest, merging: bool) -> TurnEnd:
+def _end(context: Context, at: At, turn: Taken, taken_in: Harvest, merging: bool) -> TurnEnd:
     if taken_in.exceeded is not None:
         return "limit"
-    if turn.result.end == "done" and not taken_in.changed and not merging:
+    if turn.result.end == "done" and not taken_in.changed and not merging and not _unjudged(context, at):
         return "no-change"
     return turn.result.end
+
+
+def _unjudged(context: Context, at: At) -> bool:
+    """Whether the head holds work that nothing speaks against: an earlier turn's, cut short before anybody looked."""
+    if head_of(context, at.change) == opened(context, at.change).spec_commit:
+        return False
+    return all(isinstance(one, TurnEnded) for one in evidence_for(context, at.change))
 
 
 def _commit(context: Context, at: At, turn: Taken, tree: str, parents: Sequence[str]) -> str:

@@ -8,13 +8,20 @@ from collections.abc import Sequence
 from runner.codec import plain
 from runner.flow import At, Landed
 from runner.git.command import GitError, RefMoved
-from runner.git.history import changed_paths, is_ancestor, merge_base, with_trailers
+from runner.git.history import (
+    changed_paths,
+    is_ancestor,
+    merge_base,
+    renamed_paths,
+    with_trailers,
+)
 from runner.git.objects import role_identity, write_commit
 from runner.git.refs import RefUpdate, move, read
+from runner.stages.approvals import approvals, judging, rejection, word_of
 from runner.stages.branches import History, found, head_of, history, landing_branch, landing_tip, opened
 from runner.stages.context import Context
 from runner.stages.names import candidate_ref, record_key
-from runner.stages.records import DecisionRecord, GateRecord, LandRecord, OpenRecord, ReviewRecord, TurnRecord
+from runner.stages.records import GateRecord, LandRecord, OpenRecord, TurnRecord
 from runner.stages.tasks import identity
 
 TITLE = 72  # characters of a commit's first line
@@ -34,7 +41,7 @@ def land(context: Context, at: At) -> Landed:
         gates = passed_gates(context, past, head, tip)
         if gates is None:
             return Landed("moved", why="the landing branch moved since the gate")
-        waiting = waits_for(context, past, gates[-1])
+        waiting = waits_for(context, at, past, gates[-1])
         if waiting is not None:
             return waiting
         record = _candidate(context, at, past, gates)
@@ -43,41 +50,33 @@ def land(context: Context, at: At) -> Landed:
 
 
 def passed_gates(context: Context, past: History, head: str, tip: str) -> list[GateRecord] | None:
-    """The newest verdict of every gate of the pipeline, if each is `passed` for exactly this head on this tip."""
+    """The newest verdict of every gate that judges what lands, if each is `passed` for this head on this tip."""
     newest = {(record.stage, record.gate): record for record in past if isinstance(record, GateRecord)}
-    wanted = [(stage.name, gate) for stage in context.stages("test") for gate in stage.objects]
+    wanted = [(stage.name, gate) for stage in judging(context, "test") for gate in stage.objects]
     gates = [newest[key] for key in wanted if key in newest]
     fits = all(gate.status == "passed" and (gate.head, gate.landing) == (head, tip) for gate in gates)
     return gates if fits and gates and len(gates) == len(wanted) else None
 
 
-def word_of(past: History, gate: GateRecord) -> DecisionRecord | None:
-    """What the user said of exactly this candidate, if anything; `reject` is final whatever it was said of."""
-    said = [record for record in past if isinstance(record, DecisionRecord)]
-    rejected = next((record for record in said if record.decision == "reject"), None)
-    return rejected or next((r for r in reversed(said) if (r.head, r.tree) == (gate.head, gate.tree)), None)
+def waits_for(context: Context, at: At, past: History, gate: GateRecord) -> Landed | None:
+    """Whose word is missing before this candidate may land; None when all have given it.
 
-
-def approvals(context: Context, past: History, gate: GateRecord) -> list[ReviewRecord]:
-    """The approving reviews of exactly this candidate, one for each reviewer of the pipeline that gave one."""
-    newest = {(record.stage, record.role): record for record in past if isinstance(record, ReviewRecord)}
-    wanted = [(stage.name, role) for stage in context.stages("review") for role in stage.objects]
-    reviews = [newest[key] for key in wanted if key in newest]
-    return [r for r in reviews if r.decision == "approve" and (r.head, r.tree) == (gate.head, gate.tree)]
-
-
-def waits_for(context: Context, past: History, gate: GateRecord) -> Landed | None:
-    """Whose word is missing before this candidate may land; None when all have given it."""
-    word = word_of(past, gate)
-    if word is not None and word.decision == "reject":
-        return Landed("rejected", why=word.note or "rejected by you")
-    reviewers = sum(len(stage.objects) for stage in context.stages("review"))
+    The user's own word stands for every other one.
+    """
+    rejected = rejection(past)
+    if rejected is not None:
+        return Landed("rejected", why=rejected)
+    if word_of(context, past, gate) is not None:
+        return None
+    answer = f"relay show {at.change}, then relay approve {at.change}"
+    reviewers = sum(len(stage.objects) for stage in judging(context, "review"))
     if len(approvals(context, past, gate)) < reviewers:
-        return Landed("moved", why="an approval is missing for this candidate")
-    if word is None and context.stages("approve"):
-        return Landed("waits", why="it waits for your approval")
-    if word is None and gate.host_paths:
-        return Landed("waits", why=f"it changes files that your own tools obey: {', '.join(gate.host_paths)}")
+        return Landed("waits", why=f"an approval is missing for this candidate: {answer}")
+    if judging(context, "approve"):
+        return Landed("waits", why=f"it waits for your approval: {answer}")
+    if gate.host_paths:
+        names = ", ".join(gate.host_paths)
+        return Landed("waits", why=f"it changes files that your own tools obey: {names}: {answer}")
     return None
 
 
@@ -89,7 +88,7 @@ def _candidate(context: Context, at: At, past: History, gates: Sequence[GateReco
     reviews = approvals(context, past, gate)
     turn = next(record for record in reversed(past) if isinstance(record, TurnRecord) and record.model)
     approved_by = [_person(review.role, review.model) for review in reviews]
-    if word_of(past, gate) is not None:
+    if word_of(context, past, gate) is not None:
         approved_by.append("you <you@relay.invalid>")
     tested_by = [f"relay gate {g.gate} <gate@relay.invalid>" for g in gates]
     message = _message(context, at, about, turn, gates, approved_by, tested_by)
@@ -112,6 +111,7 @@ def _assert_only_own_paths(context: Context, gate: GateRecord) -> None:
     repository = context.repository
     base = merge_base(repository, gate.landing, gate.head)
     own = {entry.path for entry in changed_paths(repository, base, gate.head)}
+    own |= {new for old, new in renamed_paths(repository, base, gate.landing) if old in own}
     strange = {entry.path for entry in changed_paths(repository, gate.landing, gate.tree)} - own
     if strange:
         names = ", ".join(sorted(path.decode(errors="backslashreplace") for path in strange)[:5])
@@ -121,18 +121,20 @@ def _assert_only_own_paths(context: Context, gate: GateRecord) -> None:
 def _move(context: Context, at: At, record: LandRecord) -> Landed:
     repository = context.repository
     for _ in range(3):
-        now = read(repository, record.branch)
-        if now is not None and is_ancestor(repository, record.commit, now):
+        branch = landing_branch(context)  # asked at every landing: the user may have checked the target out by now
+        tips = [tip for name in (record.branch, branch) if (tip := read(repository, name)) is not None]
+        if any(is_ancestor(repository, record.commit, tip) for tip in tips):
             return Landed("landed", record.commit)
+        now = read(repository, branch)
         if landing_tip(context) != record.parent or (now is not None and now != record.parent):
             return Landed("moved", why="the landing branch moved since the gate")
         candidate = candidate_ref(context.run, at.change)
         evidence = RefUpdate(candidate, record.commit, read(repository, candidate))
         try:
-            move(repository, [evidence, RefUpdate(record.branch, record.commit, now)])
+            move(repository, [evidence, RefUpdate(branch, record.commit, now)])
         except RefMoved:
             continue
-        context.emit("landed", change=at.change, commit=record.commit, branch=record.branch)
+        context.emit("landed", change=at.change, commit=record.commit, branch=branch)
     return Landed("moved", why="the landing branch moved since the gate")
 
 

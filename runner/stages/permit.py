@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+
 from pipelines.pipeline import Role
 from runner.agent.endings import permit_check, permit_of
 from runner.agent.openings import PermitFacts, permit_opening
 from runner.agent.prompts import system_text
 from runner.codec import plain
 from runner.flow import Answered, At
-from runner.gate.protect import host_paths, path_bytes
+from runner.gate.protect import exactly, host_paths, path_bytes
 from runner.git.history import diff, tree_of
 from runner.models.base import Place
+from runner.stages.approvals import rejection
 from runner.stages.branches import found, history, landing_tip
 from runner.stages.context import Context
 from runner.stages.environments import environment_of
@@ -22,28 +25,52 @@ from runner.stages.records import GateRecord, PermitRecord
 from runner.stages.turn import Assignment, taken
 
 PERMIT_TIMEOUT = 900.0
+YOU = "you"  # the user, where a record says by whom
 
 
 def permit(context: Context, at: At) -> Answered:
-    """Whether the paths that the newest verdict asks for may change. Safe to repeat."""
-    journal = context.change_journal(at.change)
+    """Whether the paths that the round's verdict asks for may change. Safe to repeat.
+
+    The user's word stands above a model's, also when it is given later.
+    """
+    journal, past = context.change_journal(at.change), history(context, at.change)
+    rejected = rejection(past)
+    if rejected is not None:
+        return Answered("rejected", rejected)
+    gate = [each for each in past if isinstance(each, GateRecord) and each.round == at.round][-1]
     record = found(journal, record_key(at, "permit"), PermitRecord)
+    by_user = _by_user(context, at, gate)
+    if by_user is not None:
+        if record is None:
+            journal.append(record_key(at, "permit"), plain(by_user))
+        return _told(context, by_user)
     if record is None:
-        gates = [each for each in history(context, at.change) if isinstance(each, GateRecord)]
-        gate = gates[-1]
-        by_user = _by_user(context, at, gate)
+        askable = _askable(context, gate)
         role = _who(context)
-        if by_user is not None:
-            record = by_user
-            journal.append(record_key(at, "permit"), plain(record))
-        elif role is None:
-            return Answered("waits", f"{gate.summary}; relay approve {at.change} --may-change PATTERN")
-        else:
-            record = _ask(context, at, gate, role)
+        if role is None or not askable:
+            return Answered("waits", f"{gate.summary}: {_command(at, gate)}")
+        record = _ask(context, at, gate, role, askable)
     if record is None:
         return Answered("budget", "the budget was reached while a permission was asked for")
+    return _told(context, record)
+
+
+def _told(context: Context, record: PermitRecord) -> Answered:
     context.emit("permit ended", paths=list(record.paths), by=record.by, reason=record.reason)
-    return Answered("yes", record.reason) if record.paths else Answered("no", f"{record.by}: {record.reason}")
+    if not record.paths:
+        return Answered("no", f"{record.by}: {record.reason}")
+    return Answered("yes", record.reason, by_user=record.by == YOU)
+
+
+def _command(at: At, gate: GateRecord) -> str:
+    """What the user can type to permit all of it."""
+    patterns = " ".join(f"--may-change {shlex.quote(exactly(path_bytes(path)))}" for path in gate.paths)
+    return f"relay approve {at.change} {patterns}"
+
+
+def _askable(context: Context, gate: GateRecord) -> tuple[str, ...]:
+    """The paths that a model may permit: host paths are only the user's."""
+    return tuple(path for path in gate.paths if not host_paths([path_bytes(path)], context.named))
 
 
 def _who(context: Context) -> Role | None:
@@ -59,7 +86,7 @@ def _by_user(context: Context, at: At, gate: GateRecord) -> PermitRecord | None:
         return None
     return PermitRecord(
         round=at.round,
-        by="you",
+        by=YOU,
         model=None,
         paths=gate.paths,
         asked=gate.paths,
@@ -68,9 +95,8 @@ def _by_user(context: Context, at: At, gate: GateRecord) -> PermitRecord | None:
     )
 
 
-def _ask(context: Context, at: At, gate: GateRecord, role: Role) -> PermitRecord | None:
-    """Ask a model; None when the budget ended the asking. Host paths are not a model's to permit."""
-    askable = tuple(path for path in gate.paths if not host_paths([path_bytes(path)], context.named))
+def _ask(context: Context, at: At, gate: GateRecord, role: Role, askable: tuple[str, ...]) -> PermitRecord | None:
+    """Ask a model; None when the budget ended the asking."""
     repository = context.repository
     wanted = [path_bytes(path) for path in gate.paths]
     assignment = Assignment(
@@ -88,7 +114,9 @@ def _ask(context: Context, at: At, gate: GateRecord, role: Role) -> PermitRecord
             PermitFacts(
                 paths=askable,
                 why=gate.summary,
-                patch=diff(repository, gate.landing, gate.tree, paths=wanted),
+                # A file that did not change itself is asked for because of what did.
+                patch=diff(repository, gate.landing, gate.tree, paths=wanted)
+                or diff(repository, gate.landing, gate.tree),
                 summary=summary_of(history(context, at.change)),
             ),
         ),

@@ -10,9 +10,10 @@ from runner.agent.openings import Earlier, ReviewFacts, review_opening
 from runner.agent.prompts import system_text
 from runner.codec import plain
 from runner.flow import Answered, At
-from runner.git.history import diff, patch_id_verbatim, tree_of
+from runner.git.history import diff, tree_of
 from runner.git.objects import TreeEntry, ls_tree, read_blob
 from runner.models.base import Place
+from runner.stages.approvals import carries, rejection, word_of
 from runner.stages.branches import History, found, history, landing_tip
 from runner.stages.context import Context
 from runner.stages.environments import environment_of
@@ -27,7 +28,13 @@ REVIEW_TIMEOUT = 1800.0
 
 
 def review(context: Context, at: At) -> Answered:
-    """Ask every reviewer of the stage, one after the other; the first no goes back. Safe to repeat."""
+    """Ask every reviewer of the stage, one after the other; the first no goes back. Safe to repeat.
+
+    The user's approval of exactly what was reviewed stands above a reviewer's no, and for a review that is missing.
+    """
+    rejected = rejection(history(context, at.change))
+    if rejected is not None:
+        return Answered("rejected", rejected)
     for name in context.stage(at.stage).objects:
         record = found(context.change_journal(at.change), record_key(at, name), ReviewRecord)
         if record is None:
@@ -35,10 +42,12 @@ def review(context: Context, at: At) -> Answered:
         context.emit("review ended", role=name, decision=record.decision, comments=len(record.comments))
         if record.end == "budget":
             return Answered("budget", record.why)
-        if record.decision == "none":
-            return Answered("waits", f"{name} gave no usable review ({record.end}: {record.why}); decide yourself")
+        if record.decision == "approve" or word_of(context, history(context, at.change), record) is not None:
+            continue
         if record.decision == "request_changes":
             return Answered("no", f"{name}: {record.summary}")
+        said = f"{name} gave no usable review ({record.end}: {record.why})"
+        return Answered("waits", f"{said}: relay show {at.change}, then relay approve {at.change}")
     return Answered("yes")
 
 
@@ -48,13 +57,7 @@ def _carried_over(context: Context, at: At, name: str) -> ReviewRecord | None:
     old = next(
         (r for r in reversed(past) if isinstance(r, ReviewRecord) and (r.stage, r.role) == (at.stage, name)), None
     )
-    if old is None or old.decision != "approve" or old.head != gate.head or old.landing == gate.landing:
-        return None
-    repository = context.repository
-    same = patch_id_verbatim(repository, old.landing, old.tree) == patch_id_verbatim(
-        repository, gate.landing, gate.tree
-    )
-    if not same or set(gate.acknowledge) - set(old.acknowledged):
+    if old is None or old.decision != "approve" or not carries(context, old, old.acknowledged, gate):
         return None
     record = ReviewRecord(
         round=at.round,
