@@ -131,6 +131,7 @@ _MEANT = (
     ("did not find expected key", "the indentation or a bracket does not fit the lines above", "align it, close it"),
     ("did not find expected ',' or", "a `[` or `{` that is not closed", "close it, and part its items by commas"),
     ("expected ',' or", "a `[` or `{` that is not closed", "close it, and part its items by commas"),
+    ("end of stream", "a quote that is not closed", "close it on the same line"),
     ("quoted scalar", "a quote that is not closed", "close it on the same line"),
     ("escape", "an escape that YAML does not know", "use single quotes, or write `\\\\` for a backslash"),
     ("block sequence entries are not allowed", "a `- ` where no list can begin", "begin the list on the next line"),
@@ -139,9 +140,11 @@ _MEANT = (
 
 
 def _syntax(text: str, found: Findings, first_line: int, error: yaml.MarkedYAMLError) -> None:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line, mark.column) if mark else (0, 0)
     problem = error.problem or error.context or "unreadable"
+    mark = error.problem_mark or error.context_mark
+    if "end of stream" in problem:  # the end says nothing: what matters is where it began
+        mark = error.context_mark or mark
+    line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = text.splitlines()
     here = lines[line] if line < len(lines) else ""
     if "\t" in here[: len(here) - len(here.lstrip())]:

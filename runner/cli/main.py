@@ -5,6 +5,7 @@ Nothing but click is imported until a command is asked for.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -85,12 +86,31 @@ def root() -> None:
 
 def main() -> None:
     """The console entry point. A stage that failed leaves its thread parked for good: nobody waits for it at exit."""
+    _ready_streams()
     code = run(sys.argv[1:], os.environ)
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _ready_streams() -> None:
+    """Make the standard streams fit to be written to, whatever the caller made of them.
+
+    One that is closed is opened, or the next file would get its number, and what is said would go into that file. What
+    the terminal's encoding does not have is escaped.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -108,7 +128,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         _say("interrupted")
         return _also_json(arguments, "interrupted", INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return _also_json(arguments, error.format_message(), 2)
     except BrokenPipeError:
         # The reader has gone. Python would complain once more when it flushes at exit.
@@ -149,7 +170,8 @@ def _failed(error: Exception, arguments: Sequence[str], environment: Mapping[str
     hint = getattr(error, "hint", "")
     text = escape_terminal(f"{text}\n  {hint}" if hint else text)
     if type(error).__name__ == "PipelineError":  # its lines begin with file:line:col, which editors understand
-        click.echo(text, err=True)
+        with suppress(OSError):
+            click.echo(text, err=True)
     else:
         _say(text)
     return _also_json(arguments, text, code)
@@ -187,4 +209,5 @@ def _shadowed() -> str:
 
 
 def _say(text: str) -> None:
-    click.echo(f"relay: {text}", err=True)
+    with suppress(OSError):  # nobody listens; the exit code says it all the same
+        click.echo(f"relay: {text}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from runner.codec import encode
 from runner.gate.protect import matching, path_text, setup_inputs
@@ -30,9 +31,9 @@ def inputs_of(context: Context, tree: str, patterns: Sequence[str] | None = None
 
 def environment_key(context: Context, tree: str, *, only_for: str | None = None) -> str:
     """What an environment is known by. `only_for`: the candidate that alone may use it."""
-    setup = context.pipeline.sandbox.setup
+    setup, env = context.pipeline.sandbox.setup, context.pipeline.sandbox.env
     inputs = sorted((path_text(path), blob) for path, blob in inputs_of(context, tree).items()) if setup else []
-    parts = (context.image, setup or "", inputs, only_for or "")
+    parts = (context.image, setup or "", inputs, only_for or "", sorted(env.items()) if setup else [])
     return hashlib.sha256(encode(parts)).hexdigest()
 
 
@@ -41,6 +42,7 @@ def environment_of(context: Context, tree: str, *, only_for: str | None = None) 
     setup = context.pipeline.sandbox.setup
     if setup is None:
         return Environment(context.image, None, environment_key(context, tree), "")
+    host = HostAccess.of(context.environ)
     return build_environment(
         context.engine,
         base_image=context.image,
@@ -50,6 +52,6 @@ def environment_of(context: Context, tree: str, *, only_for: str | None = None) 
         uid=context.uid,
         gid=context.gid,
         cache=context.cache,
-        host=HostAccess.of(context.environ),
+        host=replace(host, env={**host.env, **context.pipeline.sandbox.env}),
         on_line=lambda line: context.emit("setup", line=line),
     )

@@ -193,6 +193,53 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 4), ("2>/dev/full", 0)],
+)
+def test_closed_or_full_streams_change_no_more_than_they_must(redirected: str, code: int, tmp_path: Path) -> None:
+    """cron and services start programs so: nothing is a bug, and no file is written to in a stream's place."""
+    for command in ("--help", "pipeline show solo"):
+        done = subprocess.run(
+            ["sh", "-c", f"{RELAY} {command} {redirected}"], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == code, done.stderr
+        assert "bug of relay" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    done = subprocess.run(["sh", "-c", f"{RELAY} nope 2>/dev/full"], check=False, cwd=tmp_path)
+    assert done.returncode == 2
+
+
+def test_what_a_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    """A name that the encoding lacks, and help in a narrow window, on a dumb terminal, in the C locale."""
+    (tmp_path / "☂ ü.yaml").write_text("version: 1\n")
+    done = relay("pipeline", "validate", str(tmp_path / "☂ ü.yaml"), "--json", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 2 and json.loads(done.stdout)["valid"] is False
+    done = relay("pipeline", "show", "solo", PYTHONIOENCODING="ascii", LC_ALL="POSIX")
+    assert done.returncode == 0
+    done = relay("--help", TERM="dumb", COLUMNS="20", NO_COLOR="1", LC_ALL="C")
+    assert done.returncode == 0 and "\x1b" not in done.stdout
+
+
+def test_json_holds_the_error_too_and_the_exit_code_is_the_same(tmp_path: Path) -> None:
+    """One object on stdout for a program, the sentence on stderr for people."""
+    wrong = (
+        ("status",),
+        ("runs",),
+        ("doctor", "--models"),
+        ("show", "t1-1"),
+        ("pipeline", "run", "nope"),
+        ("init", "x"),
+    )
+    for arguments in wrong:
+        plain = relay(*arguments, "--repo", str(tmp_path))
+        done = relay(*arguments, "--repo", str(tmp_path), "--json")
+        told = json.loads(done.stdout)
+        assert told["exit_code"] == done.returncode == plain.returncode != 0
+        assert told["error"].splitlines()[0] in done.stderr
+        assert plain.stdout == ""
+
+
 @pytest.mark.parametrize("name", ["pipelines", "sandbox"])
 def test_a_foreign_package_of_our_name_is_named_in_one_sentence(name: str, tmp_path: Path) -> None:
     """A target project may have a `pipelines/` of its own on PYTHONPATH."""
