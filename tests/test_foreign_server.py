@@ -10,16 +10,20 @@ from typing import Any
 
 import docker
 import pytest
+from llmock.scenarios import Fail, Reply, StreamFault, ToolCall
 
 from tests import foreign
 from tests.foreign import Project, Seen, told
 from tests.runner.models import fake_vendor as wire
+from tests.runner.models.faces import FACES, Face
 from tests.runner.models.fake_vendor import Answer, Call, FakeVendor, Request
 
 KEYS = {f"WIRE_{n}": f"wire-key-{n}-c0ffee0ddba11{n}" for n in range(4)}
 STAGES = ("{plan: architect}", "{implement: coder}", "{test: tests}", "{review: [first, second]}", "{merge: squash}")
-SHORT = ("{implement: coder, max-rounds: 2}", "{test: tests}", "{review: coder}", "{merge: squash}")
-FREE = 'prices: {"openai-compatible/m": {input: 0, output: 0}}'
+SHORT = ("{implement: coder, max-rounds: 2}", "{test: tests}", "{review: second}", "{merge: squash}")
+FREE = "prices: {openai-compatible/m: {input: 0, output: 0}, openai-compatible/r: {input: 0, output: 0}}"
+
+DEAR = FREE.replace("input: 0, output: 0", "input: 10, output: 100")
 
 
 @pytest.fixture
@@ -170,3 +174,119 @@ def test_four_vendors_in_one_run_and_no_key_anywhere(project: Project, vendor_se
     page = project.relay("report")
     shown = [ran.stdout, ran.stderr, page.stdout, project.relay("log").stdout, json.dumps([about, watch.volumes])]
     assert_without(everything(project, *shown), list(KEYS.values()))
+
+
+CONTRACT = {  # what each ending tool's turn is offered, arguments in order, `?` for what may be left out
+    "spec": {"bash": "command timeout_s?", "read": "path start? end?", "spec": "title body changes"},
+    "done": {
+        "bash": "command timeout_s?",
+        "read": "path start? end?",
+        "edit": "path old new",
+        "write": "path content",
+        "done": "summary",
+    },
+    "review": {
+        "bash": "command timeout_s?",
+        "read": "path start? end?",
+        "review": "decision summary comments? acknowledge?",
+    },
+}
+
+
+def offered(about: Seen) -> dict[str, str]:
+    """The tools of a request as the contract is written, whatever the wire calls the schema."""
+    tools: dict[str, str] = {}
+    for tool in about.body["tools"][0].get("functionDeclarations") or about.body["tools"]:
+        known = tool.get("function", tool)
+        schema = next(known[key] for key in ("input_schema", "parametersJsonSchema", "parameters") if key in known)
+        arguments = (name if name in schema["required"] else f"{name}?" for name in schema["properties"])
+        tools[known["name"]] = " ".join(arguments)
+    return tools
+
+
+FOREIGN_FAULTS = [
+    Fail(429, retry_after=0.2),
+    Fail(529, retry_after=0.1),
+    StreamFault("truncate", after_chunks=1),
+    Fail(500, retry_after=0.05, times=2),
+]
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.vendor)
+def test_a_run_against_a_server_that_nobody_here_wrote(face: Face, project: Project, llmock: Any) -> None:
+    """Its faults are waited out, its tool calls change files, and its verdict on the client is clean."""
+    base = llmock.base_url(face.llmock)
+    model = f"model: {face.model}, base-url: {base!r}, api-key-env: WIRE_0"
+    price = f'prices: {{"{face.model}": {{input: 1, output: 2}}}}'
+    project = project.write([f"coder: {{{model}}}", f"second: {{{model}}}"], SHORT, price, **KEYS)
+    llmock.add(*FOREIGN_FAULTS)
+    for about in (("done", 1, 0), ("done", 2, 0), ("review", 2, 0), ("review", 2, 1)):
+        said = [ToolCall(call.name, dict(call.args)) for call in foreign.ordinary(turn(*about))]
+        # The first reply is said twice: its first stream is cut.
+        llmock.add(Reply(text="On it.", tool_calls=tuple(said), times=2 if about[:2] == ("done", 1) else 1))
+    ran = project.run()
+    assert ran.returncode == 0, ran.stderr
+    change = told(ran)["tasks"][0]["changes"][0]
+    assert (change["outcome"], change["rounds"]) == ("landed", 2)
+    assert change["tokens"]["input"] > 1000 and change["tokens"]["output"] > 0 and change["cost_usd"] > 0
+    assert project.git("show", "main:paging.py") == foreign.RIGHT
+    llmock.assert_resilient(strict=True)
+    assert_without(everything(project, ran.stdout, ran.stderr), [KEYS["WIRE_0"]])
+
+
+def turn(role: str, number: int, replies: int) -> Seen:
+    """A request as the script reads one."""
+    return Seen("", "", (role,), replies, f"## Round {number} of 4", 0, {})
+
+
+def compatible(project: Project, server: FakeVendor, more: str, stages: Sequence[str] = SHORT, **role: str) -> Project:
+    """A pipeline with one Chat Completions model for everything; `role` adds to the coder."""
+    own = "".join(f", {key.replace('_', '-')}: {value}" for key, value in role.items())
+    where = f"base-url: '{server.url}', api-key-env: WIRE_0"
+    roles = [f"coder: {{model: openai-compatible/m, {where}{own}}}", f"second: {{model: openai-compatible/r, {where}}}"]
+    return project.write(roles, stages, more, **KEYS)
+
+
+def test_an_unknown_price_is_refused_before_anything_starts(project: Project, vendor_server: FakeVendor) -> None:
+    """With the line to paste, whoever set the limit; nothing is asked and nothing is written."""
+    for more, option in (("budget: {max-cost: 1.00}", ()), ("", ("--max-cost", "1"))):
+        ran = compatible(project, vendor_server, more).run(*option)
+        assert ran.returncode == 2
+        for model in ("m", "r"):
+            assert f"prices: {{openai-compatible/{model}: {{input: 0.00, output: 0.00}}}}" in ran.stderr
+    assert vendor_server.journal == [] and not (project.state / "runs").exists()
+
+
+LIMITS = {
+    "tokens": ("budget: {max-tokens: 26k}\n" + FREE, (9_000, 1_000), [8_192, 5_000]),
+    "money": ("budget: {max-cost: 1.11}\n" + DEAR, (9_000, 3_000), [8_192, 5_000]),
+    "time": ("budget: {max-time: 1s}\n" + FREE, (10, 10), []),
+    "unknown usage": ("budget: {max-tokens: 26k}\n" + FREE, None, [8_192]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "usage", "caps"), LIMITS.values(), ids=LIMITS)
+def test_a_limit_holds_before_the_call(
+    project: Project, vendor_server: FakeVendor, more: str, usage: tuple[int, int] | None, caps: list[int]
+) -> None:
+    """The cap comes down to what is left, not below 4k; then the run ends as budget, and a resume resets nothing."""
+    asked: list[int] = []
+
+    def respond(request: Request) -> Answer:
+        asked.append(foreign.seen(request).cap)
+        counts = {"prompt_tokens": usage[0], "completion_tokens": usage[1]} if usage else None
+        return wire.sse(wire.chat("", Call("bash", {"command": "true"}), usage=counts))
+
+    vendor_server.respond = respond
+    project = compatible(project, vendor_server, more)
+    ran = project.run()
+    assert ran.returncode == 7, ran.stderr
+    assert told(ran)["outcome"] == told(ran)["tasks"][0]["changes"][0]["outcome"] == "budget"
+    assert len(asked) == len(caps)
+    for cap, least in zip(asked, caps, strict=True):
+        assert least <= cap <= least + 1_000
+    again = project.relay("resume", "--json")
+    assert (again.returncode, told(again)["outcome"]) == (7, "budget")
+    assert len(vendor_server.journal) == len(caps)
+    status = project.relay("status").stdout
+    assert ("at least" in status) == (usage is None) and ("at most" in status) == (usage is None)

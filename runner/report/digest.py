@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from runner.accounts import Total
 from runner.flow import NO_MERGE
-from runner.stages.records import DecisionRecord, GateRecord, LandRecord, ReviewRecord, Tokens, TurnRecord
+from runner.stages.records import DecisionRecord, GateRecord, LandRecord, ReviewRecord, TurnRecord
 from runner.view import ChangeView, RunView
 
 
@@ -153,11 +153,15 @@ def dollars(cost: float) -> str:
     return f"${cost:.2f}" if cost >= 0.1 or cost == 0 else f"${cost:.4f}"
 
 
-def token_counts(tokens: Tokens) -> str:
-    """Tokens for people: what went in (with the part that came from a cache) and what came out."""
+def token_counts(total: Total) -> str:
+    """Tokens for people: what went in (with the part that came from a cache) and what came out.
+
+    `at least` where a server did not count some of them: those that are known are fewer.
+    """
+    tokens = total.tokens
     went_in = tokens.input + tokens.cache_read + tokens.cache_write
     cached = f" ({round(100 * tokens.cache_read / went_in)} % cached)" if tokens.cache_read else ""
-    return f"{thousands(went_in)} in{cached}, {thousands(tokens.output)} out"
+    return f"{'at least ' if total.at_most else ''}{thousands(went_in)} in{cached}, {thousands(tokens.output)} out"
 
 
 def thousands(count: int) -> str:

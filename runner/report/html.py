@@ -126,7 +126,7 @@ def _change(repository: Repository, view: RunView, change: ChangeView) -> Change
         view=change,
         why=sentence(change),
         cost=money(total),
-        tokens=token_counts(total.tokens),
+        tokens=token_counts(total),
         command=next_command(view, change),
         rounds=_rounds(repository, change),
         diff=kinds[:DIFF_LINES],

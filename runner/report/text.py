@@ -37,7 +37,7 @@ def run_lines(run: RunView) -> list[str]:
     lines = [
         f"run {run.run}: {run.outcome}{held}{took}" + (f": {one_line(run.why)}" if run.why else ""),
         f"{run.pipeline}, begun {when(run.started_at)}, lands on {run.landing_branch}",
-        f"{headline(run)} Cost: {money(run.total)}; {token_counts(run.total.tokens)}",
+        f"{headline(run)} Cost: {money(run.total)}; {token_counts(run.total)}",
     ]
     for task in run.tasks:
         why = f": {one_line(task.why)}" if task.why and not task.changes else ""
@@ -57,7 +57,7 @@ def change_lines(repository: Repository, run: RunView, change: ChangeView) -> li
     total = total_of(change.spent)
     lines = [
         f"{run.run}/{change.id}: {one_line(change.title)}",
-        f"{change.outcome or 'open'}, {_rounds(change)}, {money(total)}, {token_counts(total.tokens)}",
+        f"{change.outcome or 'open'}, {_rounds(change)}, {money(total)}, {token_counts(total)}",
         *columns([["branch", change.branch or "none"], ["head", change.head or "none"]]),
         *([f"landed  {change.landed} on {run.landing_branch}"] if change.landed else []),
         *([f"why     {one_line(sentence(change), 500)}"] if change.outcome != "landed" else []),
