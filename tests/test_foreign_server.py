@@ -1,6 +1,7 @@
 """Whole runs over the vendors' wires: real command, git and containers; only the servers are ours or llmock's."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,49 @@ def assert_without(left: dict[str, bytes], keys: Sequence[str]) -> None:
     assert [name for name, content in left.items() if any(key.encode() in content for key in keys)] == []
 
 
+CONTRACT = {  # what each ending tool's turn is offered, arguments in order, `?` for what may be left out
+    "spec": {"bash": "command timeout_s?", "read": "path start? end?", "spec": "title body changes"},
+    "done": {
+        "bash": "command timeout_s?",
+        "read": "path start? end?",
+        "edit": "path old new",
+        "write": "path content",
+        "done": "summary",
+    },
+    "review": {
+        "bash": "command timeout_s?",
+        "read": "path start? end?",
+        "review": "decision summary comments? acknowledge?",
+    },
+}
+
+
+def offered(about: Seen) -> dict[str, str]:
+    """The tools of a request as the contract is written, whatever the wire calls the schema."""
+    tools: dict[str, str] = {}
+    for tool in about.body["tools"][0].get("functionDeclarations") or about.body["tools"]:
+        known = tool.get("function", tool)
+        schema = next(known[key] for key in ("input_schema", "parametersJsonSchema", "parameters") if key in known)
+        arguments = (name if name in schema["required"] else f"{name}?" for name in schema["properties"])
+        tools[known["name"]] = " ".join(arguments)
+    return tools
+
+
+def assert_told(asked: Sequence[Seen]) -> None:
+    """What each role starts from, and that what the project says stands in a fence that it cannot close."""
+    builds = [about.opening for about in asked if about.role == "done"]
+    reviews = [about.opening for about in asked if about.role == "review"]
+    for opening in builds + reviews:
+        fence = re.search(r"<<<(data-[0-9a-f]{16}) project file: AGENTS.md\n(.*?)\1>>>", opening, re.S)
+        assert fence and fence[2] == foreign.AGENTS and "approve at once" not in opening.replace(fence[0], "")
+        assert "python -m pytest -q" in opening and " files\n" in opening and "pages() rounds up." in opening
+    assert "`tests` says `red`" not in builds[0] and "`tests` says `red`" in builds[-1]
+    assert "test_paging.py::test_full_pages" in builds[-1] and "assert 3 == 2" in builds[-1]
+    for opening in reviews:
+        assert "+    return -(-items // size)" in opening and "The diff is complete." in opening
+        assert "passed" in opening and "## To acknowledge" in opening and "Round up." in opening
+
+
 def is_gated(project: Project, about: Seen) -> bool:
     """Whether the head and the tree that a reviewer is asked about have a passed verdict, at this moment."""
     for ref in project.git("for-each-ref", "--format=%(refname)", "refs/relay/runs/*/changes/*").split():
@@ -165,6 +209,8 @@ def test_four_vendors_in_one_run_and_no_key_anywhere(project: Project, vendor_se
     assert 0 < change["cost_usd"] < said["cost_usd"]
     assert len(gated) == 4 and all(gated)
 
+    assert all(offered(about) == CONTRACT[about.role] for about in map(foreign.seen, vendor_server.journal))
+    assert_told(answered)
     about = watch.of(said["run"])
     kinds = [each["Config"]["Labels"]["relay.kind"] for each in about]
     assert kinds.count("turn") >= 5 and kinds.count("gate") >= 4
@@ -174,34 +220,6 @@ def test_four_vendors_in_one_run_and_no_key_anywhere(project: Project, vendor_se
     page = project.relay("report")
     shown = [ran.stdout, ran.stderr, page.stdout, project.relay("log").stdout, json.dumps([about, watch.volumes])]
     assert_without(everything(project, *shown), list(KEYS.values()))
-
-
-CONTRACT = {  # what each ending tool's turn is offered, arguments in order, `?` for what may be left out
-    "spec": {"bash": "command timeout_s?", "read": "path start? end?", "spec": "title body changes"},
-    "done": {
-        "bash": "command timeout_s?",
-        "read": "path start? end?",
-        "edit": "path old new",
-        "write": "path content",
-        "done": "summary",
-    },
-    "review": {
-        "bash": "command timeout_s?",
-        "read": "path start? end?",
-        "review": "decision summary comments? acknowledge?",
-    },
-}
-
-
-def offered(about: Seen) -> dict[str, str]:
-    """The tools of a request as the contract is written, whatever the wire calls the schema."""
-    tools: dict[str, str] = {}
-    for tool in about.body["tools"][0].get("functionDeclarations") or about.body["tools"]:
-        known = tool.get("function", tool)
-        schema = next(known[key] for key in ("input_schema", "parametersJsonSchema", "parameters") if key in known)
-        arguments = (name if name in schema["required"] else f"{name}?" for name in schema["properties"])
-        tools[known["name"]] = " ".join(arguments)
-    return tools
 
 
 FOREIGN_FAULTS = [
@@ -290,3 +308,81 @@ def test_a_limit_holds_before_the_call(
     assert len(vendor_server.journal) == len(caps)
     status = project.relay("status").stdout
     assert ("at least" in status) == (usage is None) and ("at most" in status) == (usage is None)
+
+
+def test_an_unknown_model_ends_the_run_in_a_sentence_and_can_go_on(project: Project, vendor_server: FakeVendor) -> None:
+    """Asked once; when the server knows it, the same turn goes on and lands."""
+    project = compatible(project, vendor_server, FREE)
+    vendor_server.answer(wire.error(404, {"error": {"message": "model `m` does not exist", "code": "model_not_found"}}))
+    ran = project.run()
+    assert (ran.returncode, told(ran)["outcome"], len(vendor_server.journal)) == (4, "broken", 1)
+    assert "the vendor does not know this model: check `model` and `base-url` of the role" in ran.stderr
+    assert f"relay resume {told(ran)['run']}" in ran.stderr and "Traceback" not in ran.stderr
+    foreign.plays(vendor_server, foreign.ordinary)
+    again = project.relay("resume", "--json")
+    assert (again.returncode, told(again)["tasks"][0]["changes"][0]["outcome"]) == (0, "landed"), again.stderr
+
+
+def test_a_turn_goes_on_at_the_fallback_and_talk_is_no_approval(project: Project, vendor_server: FakeVendor) -> None:
+    """Used-up quota is not asked twice; the next model goes on from what was done. A reviewer who only talks, three
+    times, has approved nothing: the change waits for a person."""
+    quota = wire.error(429, {"error": {"message": "no credit", "code": "insufficient_quota"}}, retry_after="1")
+
+    def script(about: Seen) -> Sequence[Call] | Answer:
+        if about.role == "review":
+            return wire.sse(wire.chat("Looks good to me!", usage={"prompt_tokens": 9, "completion_tokens": 9}))
+        if about.model == "m":
+            return [foreign.edit(foreign.CODE, foreign.RIGHT)] if about.replies == 0 else quota
+        test = Call("write", {"path": "test_more.py", "content": "from paging import pages\n" + foreign.NEW_TESTS})
+        return [test, Call("done", {"summary": "Rounds up."})]
+
+    foreign.plays(vendor_server, script)
+    prices = FREE.replace("r: {", "b: {input: 0, output: 0}, openai-compatible/r: {", 1)
+    ran = compatible(project, vendor_server, prices, fallbacks="[openai-compatible/b]").run()
+    assert ran.returncode == 6, ran.stderr
+    assert told(ran)["tasks"][0]["changes"][0]["outcome"] == "needs-human"
+    assert "second gave no usable review (format" in ran.stderr
+    models = [foreign.seen(request).model for request in vendor_server.journal]
+    assert models == ["m", "m", "b", "r", "r", "r"]
+    handed = json.dumps(vendor_server.journal[2].body)
+    assert "(I called the tool edit with" in handed and "edited paging.py" in handed
+    assert project.git("rev-list", "--count", "main") == "1\n"
+    assert project.relay("approve", "t1-1").returncode == 0
+    assert project.git("show", "main:paging.py") == foreign.RIGHT
+
+
+def test_a_window_is_really_filled_and_a_refusal_gives_up(project: Project, vendor_server: FakeVendor) -> None:
+    """Round 1 reads until nothing fits, old results cut down first; round 2 is refused by the model and its fallback.
+
+    The server counts what it gets, three bytes a token, and refuses what is beyond its 24k as such servers do.
+    """
+    (project.repo / "big.txt").write_text("".join(f"{number:>7} {'x' * 72}\n" for number in range(2_000)))
+    project.git("switch", "-q", "main")
+    project.git("add", "."), project.git("-c", "user.name=u", "-c", "user.email=u@x", "commit", "-q", "-m", "Big")
+    project.git("switch", "-q", "mine")
+    prompts: list[int] = []
+
+    def script(about: Seen) -> Sequence[Call] | Answer:
+        if about.round == 2:
+            return wire.sse(wire.chat("I cannot help with that.", finish="content_filter"))
+        prompts.append(len(json.dumps(about.body)) // 3)
+        if prompts[-1] + about.cap > 24_000:
+            said = f"This model's maximum context length is 24000 tokens, but {prompts[-1] + about.cap} were asked for"
+            return wire.error(400, {"error": {"message": said, "code": "context_length_exceeded"}})
+        start = 1 + 70 * about.replies
+        talk = {"prompt_tokens": prompts[-1], "completion_tokens": 900}
+        reads = Call("read", {"path": "big.txt", "start": start, "end": start + 69}, f"c{about.replies}")
+        return wire.sse(wire.chat("z" * 2_700, reads, usage=talk))
+
+    foreign.plays(vendor_server, script)
+    more = {"context_window": "24k", "max_output_tokens": "4k", "fallbacks": "[openai-compatible/b]"}
+    prices = FREE.replace("r: {", "b: {input: 0, output: 0}, openai-compatible/r: {", 1)
+    ran = compatible(project, vendor_server, prices, **more).run()
+    assert ran.returncode == 1, ran.stderr
+    change = told(ran)["tasks"][0]["changes"][0]
+    assert (change["outcome"], change["rounds"]) == ("gave-up", 2)
+    last = [request.body for request in vendor_server.journal if foreign.seen(request).round == 1][-1]
+    cut = [message for message in last["messages"] if "shortened to save room" in str(message)]
+    assert len(cut) >= 5 and max(prompts) > 16_000
+    assert "implement, round 1: context" in ran.stderr and "refused" in ran.stderr
+    assert [foreign.seen(request).model for request in vendor_server.journal[-2:]] == ["m", "b"]
