@@ -140,8 +140,19 @@ def _drive(context: Context, session: Session) -> Ended:
             session.parked.wait(PATIENCE)
             _end(context, RunResult("broken", why=context.mask(str(error))))
             return Ended(context.run, "broken", context.mask(str(error)), error)
+    _tell_skipped(context, result)
     _end(context, result)
     return Ended(context.run, result.outcome, result.why)
+
+
+def _tell_skipped(context: Context, result: RunResult) -> None:
+    """What no stage has spoken of: tasks that did not begin, changes that were passed over, and why."""
+    for task in result.tasks:
+        if task.why and not task.changes:
+            context.emit("task ended", task=task.id, outcome=task.outcome, why=task.why)
+        for change in task.changes:
+            if change.outcome == "skipped":
+                context.emit("change ended", task=task.id, change=change.id, outcome="skipped", why=change.why)
 
 
 def _interrupted(context: Context, session: Session) -> Ended:

@@ -166,6 +166,7 @@ _PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "gate-ended": _gate_ended,
     "review-ended": _review_ended,
     "permit-ended": _permit_ended,
+    "task-ended": lambda keys: f"is over: {_ended(keys)}",
     "change-ended": lambda keys: f"is over: {_ended(keys)}",
     "run-ended": lambda keys: f"the run is over: {_ended(keys)}",
     "landed": _landed,
