@@ -10,13 +10,13 @@ from pathlib import Path
 
 from runner.git.repo import Repository
 from runner.lock import Holder, locked
+from runner.outcomes import OVER
 from runner.places import cache_home
 from runner.view import list_runs
 from sandbox.docker import Engine, connect
 from sandbox.overlay import remove_home
 from sandbox.reap import reap
 
-OVER = ("landed", "nothing-to-do", "partial", "cancelled")  # outcomes after which nothing can go on
 CACHED = ("bases", "layers", "packs")
 
 

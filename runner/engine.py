@@ -19,6 +19,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
 from pipelines.pipeline import Pipeline
 from runner.codec import decode, encode
+from runner.deaths import Deaths
 from runner.flow import (
     Answered,
     At,
@@ -39,6 +40,10 @@ FLOW_VERSION = "flow-1"  # bump by hand when the order of checkpoints changes
 T = TypeVar("T")
 
 
+class EngineBroken(Exception):
+    """The database of checkpoints cannot be written or read. What was done stands in git all the same."""
+
+
 @dataclass
 class Session:
     """One process's share of a run. `ended` is set by the flow's end, by the first failure, or by a signal."""
@@ -46,6 +51,7 @@ class Session:
     id: str  # the workflow's id, `<run>.<epoch>`
     stages: Stages
     pipeline: Pipeline
+    deaths: Deaths
     ended: threading.Event = field(default_factory=threading.Event)
     parked: threading.Event = field(default_factory=threading.Event)  # the stage that failed has let go of everything
     failure: BaseException | None = None
@@ -65,16 +71,23 @@ def execute(session: Session, state: Path) -> RunResult:
     """Run, or go on with, the session's workflow and wait for its end.
 
     Raises whatever a stage raised (SandboxError, GitError, Interrupted...): nothing of that stage is checkpointed, so
-    the same session can be executed again by another process. The caller holds the lock of `state`.
+    the same session can be executed again by another process; EngineBroken. The caller holds the lock of `state`.
     """
     global _session
     _session = session
-    with _launched(state / "engine.sqlite", session.id):
-        threading.Thread(target=_drive, args=(session,), name="relay-flow", daemon=True).start()
-        while not session.ended.wait(1.0):  # short waits, so that signals reach the main thread
-            pass
-        if session.failure is not None:
-            raise session.failure
+    database = state / "engine.sqlite"
+    try:
+        with _launched(database, session.id):
+            threading.Thread(target=_drive, args=(session,), name="relay-flow", daemon=True).start()
+            while not session.ended.wait(1.0):  # short waits, so that signals reach the main thread
+                pass
+            if session.failure is not None:
+                raise session.failure
+    except sqlalchemy.exc.DBAPIError as error:
+        raise EngineBroken(
+            f"{database}: {error.orig}: make room on its disk; a damaged file can be moved away, since git knows what "
+            "was done"
+        ) from error
     if session.result is None:
         raise RuntimeError("the flow ended without a result")
     return session.result
@@ -135,12 +148,16 @@ def _checkpoint(name: str, shape: type[T], call: Callable[[Stages], T]) -> T:
         session = _session
         assert session is not None
         try:
-            return encode(call(session.stages)).decode()
-        except BaseException as error:
+            with session.deaths.at(session.id, name):
+                value = encode(call(session.stages)).decode()
+            if not session.ended.is_set():
+                return value
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the session raises it
             session.fail(error)
-            session.parked.set()
-            threading.Event().wait()  # parked: the process ends, and the step was never recorded
-            raise
+        # The process ends, and the step is never recorded: also not what a stage made of being swept away.
+        session.parked.set()
+        threading.Event().wait()
+        raise AssertionError("parked for good")
 
     recorded: str = DBOS.run_step({"name": name}, body)
     return decode(recorded.encode(), shape)

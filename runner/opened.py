@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from runner.stages import start
 from runner.stages.context import Context
 from runner.stages.names import journal_ref
 from runner.stages.records import Started
+from sandbox.base import SandboxError
 from sandbox.docker import Engine, connect
 from sandbox.image import ensure_image
-from sandbox.reap import reap
+from sandbox.reap import is_alive, is_me, reap
 from sandbox.workspace import probe
 
 SANDBOX_UID = 58271  # nobody's, when relay is root
@@ -73,9 +74,15 @@ def sandbox_ids() -> tuple[int, int]:
 
 @contextmanager
 def opened(
-    repository: Repository, run: str, frozen: start.Frozen, pipeline: Pipeline, environ: Mapping[str, str], sink: Sink
+    repository: Repository,
+    run: str,
+    frozen: start.Frozen,
+    pipeline: Pipeline,
+    environ: Mapping[str, str],
+    sink: Sink,
+    cancelled: threading.Event,
 ) -> Iterator[Context]:
-    """A session's context; whatever happened, no container of the run stays when it closes."""
+    """A session's context; whatever happened, no container of this process stays when it closes."""
     journal = Journal(repository, journal_ref(run))
     found = journal.find("start")
     if found is None:
@@ -85,11 +92,11 @@ def opened(
     limit = Limit(budget.max_cost, budget.max_tokens, budget.max_time)
     with ExitStack() as stack:
         engine = stack.enter_context(connect(environ=environ))
-        stack.callback(sweep, engine, run)
+        stack.callback(sweep, engine)
         reap(engine)
         ledger = stack.enter_context(Ledger(folder / "ledger.jsonl", limit, time.monotonic))
         record = convert(found.value, Started)
-        yield _context(repository, record, frozen, pipeline, environ, engine, journal, ledger, voice)
+        yield _context(repository, record, frozen, pipeline, environ, engine, journal, ledger, voice, cancelled)
 
 
 def _context(
@@ -102,6 +109,7 @@ def _context(
     journal: Journal,
     ledger: Ledger,
     voice: Voice,
+    cancelled: threading.Event,
 ) -> Context:
     policy = pipeline.sandbox
     uid, gid = sandbox_ids()
@@ -130,14 +138,16 @@ def _context(
         emit=voice.emit,
         mask=voice.mask,
         mask_values=voice.mask_values,
-        cancelled=threading.Event(),
+        cancelled=cancelled,
         environ=environ,
         wall=time.time,
         clock=time.monotonic,
     )
 
 
-def sweep(engine: Engine, run: str) -> None:
-    """No container of this run stays behind."""
-    for container in engine.containers(f"relay.run={run}"):
-        engine.remove(container.id)
+def sweep(engine: Engine) -> None:
+    """No container and no volume of this process stays behind, and no new one is made. One whose engine does not
+    answer is left to the next session."""
+    engine.make_no_more()
+    with suppress(SandboxError):
+        reap(engine, is_alive=lambda owner: not is_me(owner) and is_alive(owner))

@@ -39,6 +39,9 @@ PRECEDENCE: tuple[RunOutcome, ...] = (
     "landed",
 )
 
+# After these nothing of a run can go on.
+OVER: tuple[RunOutcome, ...] = ("landed", "nothing-to-do", "partial", "cancelled")
+
 EXIT: Mapping[RunOutcome, int] = {
     "landed": 0,
     "nothing-to-do": 0,

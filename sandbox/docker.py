@@ -22,6 +22,7 @@ import urllib3.exceptions
 
 from sandbox import command as commands
 from sandbox.base import CommandRun, SandboxError, SandboxSpec
+from sandbox.door import Door
 from sandbox.harden import create_request
 from sandbox.reap import owner_labels
 from sandbox.shell import Shell, entrypoint
@@ -92,6 +93,7 @@ class Engine:
         self._client = client
         self._patient = patient  # for what may take the engine long
         self._info: EngineInfo | None = None
+        self._door = Door()
 
     def close(self) -> None:
         self._client.close()
@@ -170,9 +172,13 @@ class Engine:
 
     def create_raw(self, request: Mapping[str, object]) -> str:
         """A container from the engine's own JSON; its id."""
-        with _asking(f"cannot make a container of {request['Image']}"):
+        with self._door.passed(), _asking(f"cannot make a container of {request['Image']}"):
             made = self._client.create_container_from_config(dict(request))  # type: ignore[no-untyped-call]
         return cast(str, made["Id"])
+
+    def make_no_more(self) -> None:
+        """Refuse to make containers from now on, in every thread, so that those listed next are all there will be."""
+        self._door.shut()
 
     def attach(self, container: str) -> Stream:
         """The streams of a container's main process; attach before it starts, so that nothing is lost."""

@@ -38,6 +38,11 @@ def is_alive(owner: Owner) -> bool:
     return owner.host != socket.gethostname() or _start_of(owner.pid) == owner.start
 
 
+def is_me(owner: Owner) -> bool:
+    """Whether this process made it."""
+    return (owner.host, owner.pid, owner.start) == (socket.gethostname(), os.getpid(), _start_of(os.getpid()))
+
+
 def reap(engine: Engine, *, is_alive: Callable[[Owner], bool] = is_alive) -> list[str]:
     """Remove containers and volumes of owners that are gone; their ids and names. Files of workspaces stay.
 

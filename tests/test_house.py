@@ -14,11 +14,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "runner.models": (),
     "runner.redact": (),
     "runner.codec": (),
+    "runner.disk": (),
     "runner.agent": (
         "sandbox",
         "runner.models",
         "pipelines.pipeline",
         "runner.codec",
+        "runner.disk",
         "runner.redact",
         "runner.limits",
         "runner.outcomes",

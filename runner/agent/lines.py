@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from runner.codec import CodecError, decode, encode
+from runner.disk import sync_folder
 
 
 class LinesError(Exception):
@@ -28,7 +29,7 @@ class Lines:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             if is_new:
-                _sync_directory(path.parent)
+                sync_folder(path.parent)
             self.found = self._read(path)
         except BaseException:
             os.close(self._file)
@@ -79,11 +80,3 @@ def read_lines(data: bytes, name: str) -> tuple[dict[str, Any], ...]:
                 f"{name}:{number}: {error}: the file was changed from outside; move it away and start a new run"
             ) from error
     return tuple(found)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -209,6 +209,8 @@ class _Loop:
             lambda: self._bench.run(call.name, asked.args, seconds=seconds, limit=limit, again=again),
             lambda: self._patience.late(GRACE),
         )
+        if not isinstance(outcome, Late) and outcome.died:
+            outcome = self._patience.late(GRACE) or outcome  # a session that ends takes the sandbox away itself
         return outcome if isinstance(outcome, Late) else Record("result", 0, **vars(outcome))
 
     def _end_by(self, args: Mapping[str, Any]) -> Record:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from runner.cli.options import example, json_option, repo_option, say, say_json
 if TYPE_CHECKING:
     from runner.git.repo import Repository
 
-ENDED = ("landed", "nothing-to-do", "partial", "cancelled")
 PATIENCE = 30.0  # seconds for a run at work to end what it holds
 PAUSE = 0.1
 
@@ -31,13 +31,14 @@ def command(run: str | None, repo: Path, as_json: bool) -> int:
     A run at work is told to end, and waited for.
     """
     from runner.git.repo import open_repository
+    from runner.outcomes import OVER
     from runner.view import read_run
 
     repository = open_repository(repo)
     name = read_run(repository, run).run
     _stop(repository, name)
     before = read_run(repository, name).outcome
-    if before not in ENDED:
+    if before not in OVER:
         _record(repository, name)
     after = read_run(repository, name).outcome
     if as_json:
@@ -57,7 +58,8 @@ def _stop(repository: Repository, run: str) -> None:
         return
     mark = state_of(repository, run) / "cancel"
     mark.touch()
-    os.kill(holder.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it ends at this moment
+        os.kill(holder.pid, signal.SIGTERM)
     late = time.monotonic() + PATIENCE
     while owner(repository.state / "lock") == holder and time.monotonic() < late:
         time.sleep(PAUSE)
@@ -65,15 +67,10 @@ def _stop(repository: Repository, run: str) -> None:
 
 
 def _record(repository: Repository, run: str) -> None:
-    from runner.codec import plain
-    from runner.git.journal import Journal
     from runner.lock import Holder, locked
-    from runner.stages.names import journal_ref
+    from runner.session import cancelled
     from runner.stages.put_away import put_away
-    from runner.stages.records import EndRecord
 
     with locked(repository.state / "lock", Holder(run, os.getpid(), socket.gethostname(), time.time())):
-        journal = Journal(repository, journal_ref(run))
-        epoch = 1 + sum(entry.value.get("kind") == "end" for entry in journal.entries())
-        journal.append(f"end.{epoch}", plain(EndRecord("cancelled", "cancelled by you", at=time.time())))
+        cancelled(repository, run)
         put_away(repository, run)

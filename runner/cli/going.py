@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import click
 
 from runner.cli.options import say, say_json
 from runner.git.repo import Repository
-from runner.outcomes import EXIT
-from runner.redact import escape_terminal
+from runner.outcomes import EXIT, RunOutcome
+from runner.redact import escape_terminal, one_line
 from runner.report.html import write_report
 from runner.report.live import Live
 from runner.report.plain import Sink, plain
 from runner.report.text import run_lines
 from runner.session import Ended
 from runner.view import read_run, run_json
+
+NEXT: Mapping[RunOutcome, str] = {
+    "broken": "{why}; go on with: relay resume {run}",
+    "interrupted": "interrupted; go on with: relay resume {run}",
+    "budget": "the budget is used; with more money it goes on: relay resume {run} --max-cost USD",
+}
 
 
 @contextmanager
@@ -46,6 +52,7 @@ def finish(repository: Repository, ended: Ended, as_json: bool) -> int:
     except OSError as error:  # a full disk must not hide how the run ended
         report = f"the report could not be written: {error}"
     click.echo(escape_terminal(report), err=as_json)
-    if ended.outcome == "broken":
-        click.echo(f"relay: go on with: relay resume {ended.run}", err=True)
+    if ended.outcome in NEXT:
+        text = NEXT[ended.outcome].format(run=ended.run, why=one_line(ended.why, 1000))
+        click.echo(escape_terminal(f"relay: {text}"), err=True)
     return EXIT[ended.outcome]

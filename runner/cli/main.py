@@ -28,13 +28,12 @@ EXPECTED = {
     "runner.git.command.GitError": 4,
     "runner.models.base.ModelError": 4,
     "runner.stages.context.ProviderDown": 4,
+    "runner.agent.lines.LinesError": 4,
     "runner.lock.Locked": 5,
     "runner.agent.ledger.BudgetReached": 7,
     "runner.stages.context.Interrupted": 130,
     "pipelines.problems.PipelineError": 2,
 }
-# The disk's doing, not ours: full, over quota, read-only, broken.
-_DISK = {"ENOSPC", "EDQUOT", "EROFS", "EIO"}
 
 BUG = 3
 MACHINERY = 4
@@ -185,12 +184,9 @@ def exit_code(error: BaseException) -> int | None:
     for cls in type(error).__mro__:
         if f"{cls.__module__}.{cls.__qualname__}" in EXPECTED:
             return EXPECTED[f"{cls.__module__}.{cls.__qualname__}"]
-    if isinstance(error, OSError):
-        import errno
+    from runner.disk import refuses
 
-        if errno.errorcode.get(error.errno or 0) in _DISK:
-            return MACHINERY
-    return None
+    return MACHINERY if refuses(error) else None
 
 
 def _shadowed() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,24 @@ repo_option: Callable[[Any], Any] = click.option(
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print the same facts as JSON on standard output."
 )
+
+
+def usd(_context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """An amount of money as it was typed, or the complaint about it."""
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise click.BadParameter(f"{text!r} is no amount of USD, such as 5 or 7.50", param=parameter)
+    return str(amount)
+
+
+def max_cost_option(help: str) -> Callable[[Any], Any]:
+    """`--max-cost USD`."""
+    return click.option("--max-cost", metavar="USD", callback=usd, help=help)
 
 
 def example(*lines: str) -> str:

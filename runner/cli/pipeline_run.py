@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.options import example, json_option, repo_option
+from runner.cli.options import example, json_option, max_cost_option, repo_option
 
 if TYPE_CHECKING:
     from pipelines.pipeline import Pipeline
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 @repo_option
 @click.option("--task", "tasks", multiple=True, help="A task as text; `-` reads it from stdin.")
 @click.option("--may-change", multiple=True, metavar="GLOB", help="Protected files that every change may alter.")
-@click.option("--max-cost", metavar="USD", help="Money that this run may cost; wins over the file.")
+@max_cost_option("Money that this run may cost; wins over the file.")
 @click.option("--dry-run", is_flag=True, help="Print stages, models, commands and the budget; call no model.")
 @json_option
 def command(
@@ -55,7 +54,7 @@ def command(
     repository = open_repository(repo)
     path = find_pipeline(file, repo=repo)
     texts = tuple(sys.stdin.read() if text == "-" else text for text in tasks)
-    options = Options(texts, _patterns(may_change), _money(max_cost))
+    options = Options(texts, _patterns(may_change), max_cost)
     outside = facts(repo, to_run=not dry_run, money_budget=max_cost is not None)
     loaded = load(path, facts=outside, tasks=texts)
     for warning in loaded.warnings:
@@ -82,18 +81,6 @@ def _patterns(given: tuple[str, ...]) -> tuple[str, ...]:
         if problem is not None:
             raise click.BadParameter(problem, param_hint="--may-change")
     return given
-
-
-def _money(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise click.BadParameter(f"{text!r} is no amount of USD, such as 5 or 7.50", param_hint="--max-cost") from None
-    if not amount.is_finite() or amount < 0:
-        raise click.BadParameter(f"{text!r} is no amount of USD, such as 5 or 7.50", param_hint="--max-cost")
-    return str(amount)
 
 
 def _describe(pipeline: Pipeline, options: Options, repository: Repository, as_json: bool) -> int:

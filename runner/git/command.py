@@ -48,6 +48,7 @@ OPTIONS: tuple[str, ...] = tuple(
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
         "core.logAllRefUpdates=false",
+        "core.fsync=committed,reference",  # what a checkpoint or another ref builds on outlasts a power failure
         "core.fsync=committed",
         "core.filesRefLockTimeout=1000",
         "core.packedRefsTimeout=2000",

@@ -1,7 +1,7 @@
 """A journal: an append-only list of records on one ref, one commit per entry. What was done is read here, in git.
 
-The tree accumulates: `<key>.json` is the record, `<key>/<name>` are its files. One writer (relay's lock), and
-compare-and-swap against everybody else.
+The tree accumulates: `<key>.json` is the record, `<key>/<name>` are its files. An entry's first parent is the entry
+before it; further parents are commits that it names. Compare-and-swap, and once more when somebody was faster.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +65,21 @@ class Journal:
         contents = read_blobs(self.repository, blobs.values())
         return tuple(Record(key, self._value(key, contents[blobs[key]]), _files(tree, key)) for key in keys)
 
-    def append(self, key: str, record: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> str:
+    def append(
+        self,
+        key: str,
+        record: Mapping[str, Any],
+        files: Mapping[str, bytes] | None = None,
+        *,
+        keeps: Sequence[str] = (),
+        also: Sequence[RefUpdate] = (),
+    ) -> str:
         """Add an entry and return the journal's newest commit.
 
         The same key with the same content again changes nothing; with other content it is a GitError. Mask secrets
         before: what is written here can be pushed. When another writer was faster, the entry goes after theirs.
+        `keeps` are commits that the record names: no `git gc` removes them while the journal stands. `also` are refs
+        that move with it; RefMoved when one of them is elsewhere.
         Raises ValueError for a key or file name that is no plain name.
         """
         for name in (key, *(files or {})):
@@ -85,10 +95,14 @@ class Journal:
             if tip is not None and self._holds(tip, key, changes):
                 return tip
             tree = write_tree_with(self.repository, tree_of(self.repository, tip) if tip else None, changes)
-            new = write_commit(self.repository, tree, [tip] if tip else [], key, when=int(self.now()))
+            # Entries are read along first parents, so the journal's own comes first; a first entry keeps nothing.
+            parents = [tip, *dict.fromkeys(keeps)] if tip else []
+            new = write_commit(self.repository, tree, parents, key, when=int(self.now()))
             try:
-                move(self.repository, [RefUpdate(self.ref, new, tip)])
-            except RefMoved:  # the user's word came in between, or the run's own record
+                move(self.repository, [RefUpdate(self.ref, new, tip), *also])
+            except RefMoved as lost:  # the user's word came in between, or the run's own record
+                if lost.name != self.ref:
+                    raise
                 continue
             return new
         raise GitError(f"{self.ref} is being rewritten by others all the time: look with `git log {self.ref}`")

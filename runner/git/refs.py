@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,24 +76,37 @@ def remove_stale_locks(
     *,
     older: float = 10.0,
     now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Path, ...]:
     """Remove the lock files that a killed `move` of ours left; returns them. Only for the holder of relay's lock.
 
-    Taken are locks below relay's own refs, older than `older` seconds, and, for each ref of `landing`, its lock if it
-    holds just the id that we wanted to put there. A lock of anybody else is never touched.
+    Taken are locks below relay's own refs and, for each ref of `landing`, its lock if it holds just the id that we
+    wanted to put there, each once it is `older` seconds old: a git that outlived its relay may still be at work, so
+    a younger one is waited for. A lock of anybody else is never touched.
     """
-    stale = []
-    for folder in OURS:
-        for lock in (repository.common_dir / folder).rglob("*.lock"):
-            if now() - lock.stat().st_mtime >= older:
-                stale.append(lock)
-    for name, wanted in (landing or {}).items():
-        lock = repository.common_dir / f"{name}.lock"
-        if lock.is_file() and lock.read_bytes().strip() == wanted.encode() and now() - lock.stat().st_mtime >= older:
-            stale.append(lock)
-    for lock in stale:
-        lock.unlink(missing_ok=True)
-    return tuple(stale)
+    removed = []
+    while ages := _locks(repository, landing or {}, now()):
+        for lock in [lock for lock, age in ages.items() if age >= older]:
+            lock.unlink(missing_ok=True)
+            removed.append(lock)
+        if max(ages.values()) < older:
+            sleep(0.2)
+    return tuple(removed)
+
+
+def _locks(repository: Repository, landing: Mapping[str, str], now: float) -> dict[Path, float]:
+    """The lock files that are ours, and their age in seconds."""
+    found = [lock for folder in OURS for lock in (repository.common_dir / folder).rglob("*.lock")]
+    ages = {}
+    for lock, wanted in [*((lock, None) for lock in found), *_landing_locks(repository, landing)]:
+        with suppress(FileNotFoundError):  # its git has just ended
+            if wanted is None or lock.read_bytes().strip() == wanted.encode():
+                ages[lock] = now - lock.stat().st_mtime
+    return ages
+
+
+def _landing_locks(repository: Repository, landing: Mapping[str, str]) -> list[tuple[Path, str]]:
+    return [(repository.common_dir / f"{name}.lock", wanted) for name, wanted in landing.items()]
 
 
 def _values(repository: Repository, names: Sequence[str]) -> dict[str, str | None]:

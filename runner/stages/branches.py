@@ -7,12 +7,21 @@ from typing import TypeVar
 
 from runner.codec import convert
 from runner.git import refs
+from runner.git.command import GitError
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.git.survey import checked_out_branches
 from runner.stages.context import Context
 from runner.stages.names import journal_ref, landed_ref
-from runner.stages.records import DecisionRecord, GateRecord, OpenRecord, PermitRecord, ReviewRecord, TurnRecord
+from runner.stages.records import (
+    DecisionRecord,
+    GateRecord,
+    OpenRecord,
+    PermitRecord,
+    ReviewRecord,
+    Started,
+    TurnRecord,
+)
 
 T = TypeVar("T")
 _LANDED = re.compile(r"refs/heads/relay/([^/]+)/landed")
@@ -39,7 +48,11 @@ def landing_tip(context: Context) -> str:
     used = refs.read(context.repository, landed_ref(context.run))
     tip = used or refs.read(context.repository, f"refs/heads/{context.target}")
     if tip is None:
-        raise LookupError(f"the target branch {context.target} is gone")
+        start = found(context.journal, "start", Started)
+        raise GitError(
+            f"the target branch {context.target} is gone: make it again, the run began at "
+            f"`git branch {context.target} {start.target_commit if start else ''}`"
+        )
     return tip
 
 

@@ -11,7 +11,7 @@ from runner.gate.protect import matching, path_text, setup_inputs
 from runner.git.checkout import base_directory
 from runner.git.objects import listing
 from runner.stages.context import Context
-from sandbox.image import Environment, HostAccess, build_environment
+from sandbox.image import Environment, HostAccess, SetupFailed, build_environment
 
 SETUP_TIMEOUT = 3600.0  # seconds
 
@@ -38,20 +38,24 @@ def environment_key(context: Context, tree: str, *, only_for: str | None = None)
 
 
 def environment_of(context: Context, tree: str, *, only_for: str | None = None) -> Environment:
-    """The environment of a tree, built now if it is not there. Raises SetupFailed, SandboxError."""
+    """The environment of a tree, built now if it is not there. Raises SetupFailed, Interrupted, SandboxError."""
     setup = context.pipeline.sandbox.setup
     if setup is None:
         return Environment(context.image, None, environment_key(context, tree), "")
     host = HostAccess.of(context.environ)
-    return build_environment(
-        context.engine,
-        base_image=context.image,
-        setup=setup,
-        key=environment_key(context, tree, only_for=only_for),
-        tree=base_directory(context.repository, tree, context.cache, context.uid, context.gid),
-        uid=context.uid,
-        gid=context.gid,
-        cache=context.cache,
-        host=replace(host, env={**host.env, **context.pipeline.sandbox.env}),
-        on_line=lambda line: context.emit("setup", line=line),
-    )
+    try:
+        return build_environment(
+            context.engine,
+            base_image=context.image,
+            setup=setup,
+            key=environment_key(context, tree, only_for=only_for),
+            tree=base_directory(context.repository, tree, context.cache, context.uid, context.gid),
+            uid=context.uid,
+            gid=context.gid,
+            cache=context.cache,
+            host=replace(host, env={**host.env, **context.pipeline.sandbox.env}),
+            on_line=lambda line: context.emit("setup", line=line),
+        )
+    except SetupFailed:
+        context.check_interrupted()  # then it did not fail: it was ended
+        raise

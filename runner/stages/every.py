@@ -74,3 +74,4 @@ class Every:
         self._context.check_interrupted()
         with bound(task=at.task, change=at.change, stage=at.stage, round=at.round):
             yield
+        self._context.ledger.tick()

@@ -24,7 +24,7 @@ from runner.gate.verdict import Verdict, decide
 from runner.git import notes
 from runner.git.candidate import Conflict, merge
 from runner.git.history import tree_of
-from runner.git.objects import TreeEntry, listing
+from runner.git.objects import TreeEntry, listing, write_commit
 from runner.git.trees import write_tree_with
 from runner.stages.baseline import Blamed, baseline_of, keep, together
 from runner.stages.branches import found, head_of, landing_tip
@@ -278,8 +278,15 @@ def _record(context: Context, at: At, by: Gate, head: str, outcome: Outcome, see
     }
     there = {name: content for name, content in files.items() if content}
     key = _broken_key(context, at, by.name) if record.status == "broken" else record_key(at, by.name)
-    context.change_journal(at.change).append(key, plain(record), there)
+    keeps = [_as_commit(context, record)] if record.tree else []
+    context.change_journal(at.change).append(key, plain(record), there, keeps=keeps)
     return record
+
+
+def _as_commit(context: Context, record: GateRecord) -> str:
+    """The candidate as a commit, which only the journal knows: a tree that no commit has is lost to `git gc`."""
+    parents, when = [record.landing, record.head], int(record.at)
+    return write_commit(context.repository, record.tree, parents, "Candidate, as tested", when=when)
 
 
 def _note(context: Context, at: At, record: GateRecord, verdict: Verdict) -> str:

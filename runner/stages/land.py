@@ -45,7 +45,7 @@ def land(context: Context, at: At) -> Landed:
         if waiting is not None:
             return waiting
         record = _candidate(context, at, past, gates)
-        journal.append(record_key(at), plain(record))
+        journal.append(record_key(at), plain(record), keeps=[record.commit])
     return _move(context, at, record)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 from pipelines.load import Loaded, thaw
 from pipelines.pipeline import Pipeline
+from runner import disk
 from runner.codec import CodecError, decode, encode
 from runner.git.command import GitError
 from runner.git.history import is_ancestor, tree_of
@@ -56,11 +57,7 @@ def freeze(folder: Path, loaded: Loaded, options: Options, named: tuple[str, ...
     """Write down the pipeline for the run's later sessions."""
     frozen = Frozen(loaded.pipeline.name, loaded.text, loaded.files, options, named)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / "frozen.json"
-    part = path.with_suffix(".part")
-    part.touch(mode=0o600)
-    part.write_bytes(encode(frozen))
-    part.rename(path)
+    disk.put(folder / "frozen.json", encode(frozen))
     return frozen
 
 
@@ -75,13 +72,21 @@ def frozen_of(folder: Path) -> Frozen:
         ) from error
 
 
+def spend(folder: Path, max_cost: str) -> None:
+    """Another budget (USD) for the run's later sessions. Raises GitError as `frozen_of` does."""
+    frozen = frozen_of(folder)
+    disk.put(folder / "frozen.json", encode(replace(frozen, options=replace(frozen.options, max_cost=max_cost))))
+
+
 def target_of(repository: Repository, pipeline: Pipeline) -> str:
     """The target branch's short name. Raises GitError where HEAD names none."""
     return pipeline.target or default_branch(repository).removeprefix(HEADS)
 
 
-def started(repository: Repository, run: str, frozen: Frozen, pipeline: Pipeline, *, relay: str, at: float) -> Started:
-    """What the run's journal begins with."""
+def started(
+    repository: Repository, run: str, frozen: Frozen, pipeline: Pipeline, landing: str, *, relay: str, at: float
+) -> Started:
+    """What the run's journal begins with. `landing` is the commit that it starts from."""
     target = target_of(repository, pipeline)
     commit = read(repository, f"{HEADS}{target}") or ""
     return Started(
@@ -90,7 +95,7 @@ def started(repository: Repository, run: str, frozen: Frozen, pipeline: Pipeline
         files=tuple(sorted(frozen.files)),
         target=target,
         target_commit=commit,
-        landing_commit=read(repository, landed_ref(run)) or commit,
+        landing_commit=landing,
         tasks={task.id: split_title(task.text)[0] for task in pipeline.tasks},
         sources={
             task.id: f"{task.source}:{blob_id(frozen.files[task.source])}"
@@ -108,14 +113,23 @@ def blob_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def begin_at(repository: Repository, run: str, target: str) -> str | None:
-    """Let a new run start where the newest earlier `landed` stands that holds the target; says so, or None.
+@dataclass(frozen=True)
+class Beginning:
+    """Where a run starts: the refs to move for it, and what to say of it."""
+
+    commit: str
+    moves: tuple[RefUpdate, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+def beginning(repository: Repository, run: str, target: str) -> Beginning:
+    """Let a new run start where the newest earlier `landed` stands that holds the target, else at the target.
 
     An earlier `landed` that the target holds by now is removed.
     """
     tip = read(repository, f"{HEADS}{target}")
     if tip is None:
-        return None
+        return Beginning("")
     newest = ""
     waiting = landings(repository, target)
     for other, commit in sorted(waiting.items()):
@@ -125,10 +139,10 @@ def begin_at(repository: Repository, run: str, target: str) -> str | None:
             # Runs of one minute are not told apart by their ids: what holds the other one is newer.
             newest = newest if newest and is_ancestor(repository, commit, waiting[newest]) else other
     if not newest:
-        return None
-    move(repository, [RefUpdate(landed_ref(run), waiting[newest], None)])
+        return Beginning(tip)
     earlier = landed_ref(newest).removeprefix(HEADS)
-    return f"this run builds on {earlier}, which is not in {target} yet: `relay land {newest}`"
+    said = f"this run builds on {earlier}, which is not in {target} yet: `relay land {newest}`"
+    return Beginning(waiting[newest], (RefUpdate(landed_ref(run), waiting[newest], None),), (said,))
 
 
 def remarks(repository: Repository, target: str) -> list[str]:

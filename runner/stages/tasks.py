@@ -19,8 +19,9 @@ def identity(context: Context, task_id: str) -> str:
 
 
 def landed_before(context: Context, task_id: str) -> str | None:
-    """Why a task from a file needs no run, or None. Text from the command line always runs."""
-    if context.task(task_id).source is None:
+    """Why a task from a file needs no run, or None. Text from the command line always runs, and what this run has
+    begun goes on."""
+    if context.task(task_id).source is None or context.journal.find(f"plan.{task_id}") is not None:
         return None
     tip = landing_tip(context)
     run = complete(commits_of(context, task_id, tip))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.pipeline import Role
+from runner import disk
 from runner.agent.loop import run_turn
 from runner.agent.tools import ENDING, ROLE_TOOLS, RoleKind
 from runner.agent.transcript import masked
@@ -119,8 +120,7 @@ def _base(folder: Path, assignment: Assignment, now: int) -> _Base:
     if path.exists():
         return decode(path.read_bytes(), _Base)
     base = _Base(assignment.tree, assignment.history, now)
-    path.with_suffix(".new").write_bytes(encode(base))
-    path.with_suffix(".new").rename(path)
+    disk.put(path, encode(base))
     return base
 
 

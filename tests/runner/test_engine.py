@@ -7,12 +7,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 PROGRAM = textwrap.dedent(
     """
     import os, signal, sys
     from pathlib import Path
     from pipelines.pipeline import Pipeline, SandboxPolicy, Stage, Task
-    from runner.engine import Session, execute
+    from runner.deaths import Deaths, DiedAgain
+    from runner.engine import EngineBroken, Session, execute
     from runner.flow import Answered, Implemented, Judged, Landed, Planned, PlannedChange, run_change
 
     state, die_at, how = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -20,8 +23,7 @@ PROGRAM = textwrap.dedent(
     def note(name):
         with open(state / "calls", "a") as file:
             print(name, file=file)
-        if name == die_at and not (state / "died").exists():
-            (state / "died").touch()
+        if name == die_at:
             if how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ConnectionError("the engine went away")
@@ -45,11 +47,13 @@ PROGRAM = textwrap.dedent(
         def change(self, change, task): raise AssertionError
 
     try:
-        result = execute(Session("r1.1", Do(), PIPELINE), state)
+        come = lambda: (state / "come").stat().st_size if (state / "come").exists() else 0
+        deaths = Deaths(state / "deaths.jsonl", come)
+        result = execute(Session("r1.1", Do(), PIPELINE, deaths), state)
         print(result.outcome, [c.outcome for t in result.tasks for c in t.changes])
         sys.stdout.flush()
         os._exit(0)
-    except ConnectionError as error:
+    except (ConnectionError, DiedAgain, EngineBroken) as error:
         print("raised", error)
         sys.stdout.flush()
         os._exit(4)
@@ -98,7 +102,7 @@ def test_after_a_kill_only_the_stage_in_flight_is_called_again(tmp_path: Path) -
         state = tmp_path / str(number)
         state.mkdir()
         assert _run(state, stage).returncode == -signal.SIGKILL
-        ran = _run(state, stage)
+        ran = _run(state)
         assert ran.stdout == "landed ['landed', 'landed']\n", ran.stderr
         assert _calls(state) == CALLS[: number + 1] + CALLS[number:]
 
@@ -117,3 +121,30 @@ def test_a_finished_session_gives_its_result_again(tmp_path: Path) -> None:
     _run(tmp_path)
     assert _run(tmp_path).stdout == "landed ['landed', 'landed']\n"
     assert _calls(tmp_path) == CALLS
+
+
+def test_a_checkpoint_in_which_the_process_dies_three_times_is_named(tmp_path: Path) -> None:
+    """Not before, and not when something was reached in between; whoever goes on knowingly begins a new session."""
+    for _ in range(2):
+        assert _run(tmp_path, "gate t1-1 2").returncode == -signal.SIGKILL
+    (tmp_path / "come").write_text("a reply")
+    for _ in range(3):
+        assert _run(tmp_path, "gate t1-1 2").returncode == -signal.SIGKILL
+    ran = _run(tmp_path)
+    assert (ran.returncode, ran.stdout.startswith("raised relay died 3 times in `gate t1-1 r2.1 test`")) == (4, True)
+    (tmp_path / "come").write_text("another reply")
+    assert _run(tmp_path).stdout == "landed ['landed', 'landed']\n"
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+def test_a_lost_database_costs_nothing_but_calls_of_stages(tmp_path: Path, lost: str) -> None:
+    """Stages are safe to repeat. A damaged file is named, with what to do."""
+    assert _run(tmp_path, "review t1-2 2").returncode == -signal.SIGKILL
+    database = tmp_path / "engine.sqlite"
+    if lost == "damaged":
+        for path in tmp_path.glob("engine.sqlite*"):
+            path.write_bytes(b"no database" * 1000)
+        ran = _run(tmp_path)
+        assert (ran.returncode, str(database) in ran.stdout) == (4, True), ran.stderr
+    database.unlink()  # and not what belongs to it
+    assert _run(tmp_path).stdout == "landed ['landed', 'landed']\n"

@@ -1,0 +1,36 @@
+"""Files that are whole or not there, whatever happens in between, and what the disk says when it takes no more."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+# The disk's doing, not ours: full, over quota, read-only, broken.
+_REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether an error is the disk's own."""
+    return isinstance(error, OSError) and error.errno in _REFUSALS
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read; it has its old content or the new one, also after a power failure."""
+    part = path.with_name(f"{path.name}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    part.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
