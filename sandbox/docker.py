@@ -221,6 +221,8 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """Kill and remove; nothing happens when there is none. Also what never started."""
+        if self.state(container) is None:  # asked first: removing may take long, an engine that is silent is told soon
+            return
         with _asking("cannot remove a container"), contextlib.suppress(docker.errors.NotFound):
             try:
                 self._patient.remove_container(container, force=True, v=True)

@@ -38,6 +38,7 @@ __all__ = [
     "SetupFailed",
     "build_environment",
     "ensure_image",
+    "find_environment",
 ]
 
 _RECIPE = "1"  # part of every key: what relay itself does around setup
@@ -76,11 +77,27 @@ def ensure_image(
         ) from error
 
 
+def find_environment(
+    engine: Engine, *, base_image: str, setup: str | None, key: str, uid: int, gid: int, cache: Path
+) -> Environment | None:
+    """What `build_environment` made for the same, None where it has to be built. Raises SandboxError."""
+    name = _name(base_image, setup, key, uid, gid)
+    if not setup or not setup.strip():
+        return Environment(base_image, None, name, "")
+    with on_disk(cache):
+        return found(engine, cache / "extras", name)
+
+
+def _name(base_image: str, setup: str | None, key: str, uid: int, gid: int) -> str:
+    parts = (_RECIPE, key, base_image, setup or "", f"{uid}:{gid}")
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
 def build_environment(
     engine: Engine,
     *,
     base_image: str,
-    setup: str | None,
+    setup: str,
     key: str,
     tree: Path,
     uid: int,
@@ -99,10 +116,10 @@ def build_environment(
     `labels` mark setup's container. Lines of setup's output go to `on_line`. Raises SetupFailed for what setup does,
     within `timeout` seconds, SandboxError for machinery.
     """
-    name = hashlib.sha256("\0".join((_RECIPE, key, base_image, setup or "", f"{uid}:{gid}")).encode()).hexdigest()[:32]
-    if not setup or not setup.strip():
-        return Environment(base_image, None, name, "")
-    folder = cache / "extras"
+    ready = find_environment(engine, base_image=base_image, setup=setup, key=key, uid=uid, gid=gid, cache=cache)
+    if ready is not None:
+        return ready
+    name, folder = _name(base_image, setup, key, uid, gid), cache / "extras"
     with on_disk(folder), _alone(folder, name, on_line):
         ready = found(engine, folder, name)
         if ready is not None:

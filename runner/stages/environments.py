@@ -9,9 +9,11 @@ from dataclasses import replace
 from runner.codec import encode
 from runner.gate.protect import matching, path_text, setup_inputs
 from runner.git.checkout import base_directory
+from runner.git.layer import git_layer
 from runner.git.objects import listing
+from runner.stages.branches import landing_tip
 from runner.stages.context import Context
-from sandbox.image import Environment, HostAccess, SetupFailed, build_environment
+from sandbox.image import Environment, HostAccess, SetupFailed, build_environment, find_environment
 
 SETUP_TIMEOUT = 3600.0  # seconds
 
@@ -39,22 +41,29 @@ def environment_key(context: Context, tree: str, *, only_for: str | None = None)
 
 def environment_of(context: Context, tree: str, *, only_for: str | None = None) -> Environment:
     """The environment of a tree, built now if it is not there. Raises SetupFailed, Interrupted, SandboxError."""
-    setup = context.pipeline.sandbox.setup
-    if setup is None:
-        return Environment(context.image, None, environment_key(context, tree), "")
-    host = HostAccess.of(context.environ)
+    repository, engine, cache, uid, gid = context.repository, context.engine, context.cache, context.uid, context.gid
+    setup, key = context.pipeline.sandbox.setup, environment_key(context, tree, only_for=only_for)
+    ready = find_environment(engine, base_image=context.image, setup=setup, key=key, uid=uid, gid=gid, cache=cache)
+    if ready is not None:
+        return ready
+    base, host = base_directory(repository, tree, cache, uid, gid), HostAccess.of(context.environ)
     try:
         return build_environment(
-            context.engine,
+            engine,
             base_image=context.image,
-            setup=setup,
-            key=environment_key(context, tree, only_for=only_for),
-            tree=base_directory(context.repository, tree, context.cache, context.uid, context.gid),
-            uid=context.uid,
-            gid=context.gid,
-            cache=context.cache,
+            setup=setup or "",
+            key=key,
+            tree=base,
+            uid=uid,
+            gid=gid,
+            cache=cache,
             host=replace(host, env={**host.env, **context.pipeline.sandbox.env}),
             on_line=lambda line: context.emit("setup", line=line),
+            gitdir=git_layer(repository, tree, landing_tip(context), cache, uid, gid),
+            # What was found out for the state folder holds for the cache where both lie on one file system.
+            backend=context.backend if base.stat().st_dev == context.folder.stat().st_dev else None,
+            timeout=SETUP_TIMEOUT,
+            labels=context.labels("setup"),
         )
     except SetupFailed:
         context.check_interrupted()  # then it did not fail: it was ended

@@ -45,6 +45,7 @@ def gate(engine: Engine, spec: MakeSpec):  # type: ignore[no-untyped-def]
         ("exec >&- 2>&-; sleep 0.5; exit 4", "exited", 4),
         ("sleep 50 & exit 5", "exited", 5),
         ("(while :; do echo noise; done) & exit 6", "exited", 6),
+        ("(while printf x; do sleep 0.03; done) & exit 9", "exited", 9),
         (f"exec python3 -c '{DAEMON}'", "exited", 7),
         ("python3 -c 'x = bytearray(400 * 2**20)'", "killed", 137),
         ("sleep 60", "timeout", None),

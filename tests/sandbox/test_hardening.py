@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.base import Limits, SandboxSpec
+from sandbox.base import Limits, SandboxError, SandboxSpec
 from sandbox.command import Command, run_exec
 from sandbox.docker import Engine
 from sandbox.harden import create_request
@@ -30,7 +31,8 @@ def seen_while(engine: Engine, label: str, act: Callable[[], object]) -> list[di
         while not done.is_set():
             for each in engine.containers(label):
                 if each.id not in found:
-                    found[each.id] = engine.inspect(each.id)
+                    with contextlib.suppress(SandboxError):  # gone already
+                        found[each.id] = engine.inspect(each.id)
 
     thread = threading.Thread(target=watch)
     thread.start()
