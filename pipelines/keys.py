@@ -91,7 +91,7 @@ ROLE = Record(
         Key("model", Text(MODEL), "Who plays the role: `vendor/model`.", required=True),
         Key("fallbacks", ListOf(Text(MODEL)), "Models to go on with when the first has no quota or no key.", "none"),
         Key("effort", Choice(("low", "medium", "high", "max")), "How hard the model thinks.", "the model's own"),
-        Key("prompt", Text(FILE), "A file whose text replaces relay's own words for the role.", "relay's prompt"),
+        Key("prompt", Text(FILE), "A file whose text is added to relay's own words for the role.", "none"),
         Key("context", ListOf(Text(TREE_FILE)), "Files of the target's tree that the role is always shown.", "none"),
         Key("max-steps", Whole(1, 10_000), "Model replies in one turn.", "80"),
         Key("base-url", Text(URL), "Where the vendor's API answers.", "the vendor's own"),

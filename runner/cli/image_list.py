@@ -24,7 +24,8 @@ def command(as_json: bool) -> int:
             (f"relay/env:{each.key}", each.image_id, each.created, each.size) for each in list_environments(engine)
         ]
     if as_json:
-        say_json([{"image": name, "id": id_, "created": made, "bytes": size} for name, id_, made, size in rows])
+        listed = [{"image": name, "id": id_, "created": made, "bytes": size} for name, id_, made, size in rows]
+        say_json({"images": listed})
         return 0
     for name, _, made, size in rows:
         when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(made)) if made else "base image"

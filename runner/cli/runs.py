@@ -22,7 +22,8 @@ def command(limit: int, repo: Path, as_json: bool) -> int:
 
     runs = list_runs(open_repository(repo), limit)
     if as_json:
-        say_json([{**run_json(run), "started_at": run.started_at, "ended_at": run.ended_at} for run in runs])
+        listed = [{**run_json(run), "started_at": run.started_at, "ended_at": run.ended_at} for run in runs]
+        say_json({"runs": listed})
         return 0
     if not runs:
         say("no run yet: start one with `relay pipeline run`")
