@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from runner.models.base import Model, ModelError, ModelSpec
-from runner.models.keyless import SHORTEST, Keyless
+from runner.models.clean import clean
 
 VENDORS = {
     "anthropic": "runner.models.anthropic",
@@ -36,5 +36,4 @@ def open_model(spec: ModelSpec) -> Model:
         raise ModelError("auth", f"{spec.model}: {said}")
     if vendor == "openai-compatible" and not spec.base_url:
         raise ModelError("request", f"{spec.model}: `base-url` is missing, e.g. http://127.0.0.1:8080/v1")
-    model = cast(Model, import_module(VENDORS[vendor]).open_model(spec))
-    return Keyless(model, spec.key) if spec.key and len(spec.key) >= SHORTEST else model
+    return clean(cast(Model, import_module(VENDORS[vendor]).open_model(spec)), spec.key)

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from runner.models.base import ErrorKind, ModelError, ModelSpec
-from runner.models.keyless import SHORTEST
+from runner.models.clean import SHORTEST_KEY, mended
 
 # Words that decide whatever the status says, as vendors put them into `type`, `code`, `status` or `reason`.
 _WORDS: dict[str, ErrorKind] = {
@@ -208,7 +208,7 @@ def _google_delay(value: Any) -> float | None:
 
 
 def _masked(text: str, key: str | None) -> str:
-    if key and len(key) >= SHORTEST:
+    if key and len(key) >= SHORTEST_KEY:
         text = text.replace(key, "***")
-    text = " ".join(text.split())
+    text = " ".join(mended(text).split())
     return text if len(text) <= 500 else text[:500] + "..."

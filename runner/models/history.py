@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from runner.models.base import Entry, Reply, ToolCall, ToolResult
+from runner.models.clean import decoded
 
 NOT_RUN = "(not run)"
 
@@ -43,10 +44,10 @@ def arguments(text: str) -> dict[str, Any] | None:
     if not text.strip():
         return {}
     try:
-        decoded = json.loads(text)
+        value = decoded(text)
     except ValueError:
         return None
-    return decoded if isinstance(decoded, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _close_calls(seen: list[Entry], following: Entry | None) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import httpx2
 
 from runner.models.base import ModelError, ModelSpec
+from runner.models.clean import decoded
 from runner.models.faults import lost, unreadable
 
 DONE = "[DONE]"
@@ -47,6 +48,8 @@ def translated(spec: ModelSpec) -> Iterator[None]:
         raise lost(spec, f"No connection: {error or type(error).__name__}", reached=False) from error
     except httpx2.TimeoutException as error:
         raise lost(spec, f"Nothing came for {spec.read_timeout:g} s") from error
+    except RecursionError as error:
+        raise unreadable(spec, "JSON that is nested too deeply") from error
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         raise lost(spec, f"The answer was cut: {error or type(error).__name__}") from error
 
@@ -79,7 +82,7 @@ def events(answer: Streamed, spec: ModelSpec) -> Iterator[dict[str, Any]]:
         if data.strip() == DONE:
             return
         try:
-            event = json.loads(data)
+            event = decoded(data)
         except ValueError as error:
             raise lost(spec, "An event of the stream was not whole") from error
         if not isinstance(event, dict):
@@ -161,8 +164,8 @@ def _data(lines: Iterable[str], content_type: str, spec: ModelSpec) -> Iterator[
 
 def _body(text: str, spec: ModelSpec) -> str:
     try:
-        decoded = json.loads(text)
+        body = decoded(text)
     except ValueError as error:
         raise unreadable(spec, text) from error
     # Gemini without `alt=sse` sends a list of what would be the events.
-    return json.dumps(decoded[0]) if isinstance(decoded, list) and len(decoded) == 1 else text
+    return json.dumps(body[0]) if isinstance(body, list) and len(body) == 1 else text

@@ -265,6 +265,53 @@ def test_a_key_that_no_header_can_hold_is_told_as_one(face: Face, vendor_server:
 
 
 @every_face
+def test_half_characters_are_joined_or_replaced(face: Face, vendor_server: FakeVendor) -> None:
+    """Servers that count in UTF-16 cut an emoji in two; what stays half could be neither kept nor sent back."""
+    for said, heard in (("x\ud83d\ude00y", "x😀y"), ("x\ud83dyz", "x\ufffdyz")):
+        vendor_server.answer(face.says(said), face.says("ok"))
+        model = face.open(vendor_server.url)
+        reply = model.ask("sys", GO, TOOLS, max_tokens=9, place=PLACE)
+        assert reply.text == heard
+        model.ask("sys", [*GO, Entry(reply=reply)], TOOLS, max_tokens=9, place=PLACE)
+        assert heard in json.dumps(vendor_server.journal[-1].body, ensure_ascii=False)
+
+
+ODD = {
+    "deep": '{"command": ' + "[" * 200 + "]" * 200 + "}",
+    "very deep": '{"command": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    "no number": '{"command": NaN}',
+    "infinite": '{"command": 1e999}',
+    "large": '{"command": 1' + "0" * 30 + "}",
+    "huge": '{"command": 1' + "0" * 9_000 + "}",
+}
+
+
+@every_face
+@pytest.mark.parametrize("arguments", ODD.values(), ids=ODD)
+def test_json_that_others_could_not_read_is_none(face: Face, vendor_server: FakeVendor, arguments: str) -> None:
+    """Python reads it and chokes later, when it is kept, walked through or sent back. Gemini's is no event at all."""
+    if face.vendor == "google":
+        event = json.dumps(face.calls(Call("bash", {"a": "@"}))[0]).replace('{"a": "@"}', arguments)
+        assert failure(face, vendor_server, wire.sse([event])).kind == "network"
+        return
+    vendor_server.answer(wire.sse(face.calls(Call("bash", arguments))), face.says("ok"))
+    model = face.open(vendor_server.url)
+    reply = model.ask("sys", GO, TOOLS, max_tokens=9, place=PLACE)
+    assert (reply.stop, reply.calls[0].args) == ("tools", None)
+    results = (ToolResult(reply.calls[0], "no JSON", is_error=True),)
+    history = [*GO, Entry(reply=reply), Entry(results=results)]
+    assert model.ask("sys", history, TOOLS, max_tokens=9, place=PLACE).text == "ok"
+
+
+@every_face
+def test_an_error_in_odd_json_is_an_error(face: Face, vendor_server: FakeVendor) -> None:
+    """Deeper than a parser goes, half characters in the message, a list, nothing."""
+    for body in ("[" * 100_000, '{"error": {"message": "no \\ud83d"}}', "[]", "null", "", '{"error": null}', '"no"'):
+        answer = Answer(body.encode(), 400, "application/json")
+        assert failure(face, vendor_server, answer).kind in ("request", "server")
+
+
+@every_face
 def test_an_address_is_understood_with_and_without_its_version(face: Face, vendor_server: FakeVendor) -> None:
     """People copy it from anywhere."""
     said = {
