@@ -40,12 +40,13 @@ Sink = Callable[[str, Mapping[str, Any]], None]
 class Voice:
     """What a session says, and what it never says: events for the log and for whoever watches, secrets masked."""
 
+    run: str
     sink: Sink
     secrets: Collection[str]
 
     def emit(self, event: str, /, **keys: Any) -> None:
         """One event, with everything that is bound in this thread."""
-        log(event, **keys)
+        log(event, **{"run": self.run, **keys})
         self.sink(event, mask_values({**bindings(), **keys}, self.secrets))
 
     def mask(self, text: str) -> str:
@@ -87,7 +88,7 @@ def opened(
     found = journal.find("start")
     if found is None:
         raise GitError(f"run {run} has no journal: {journal_ref(run)} is missing")
-    voice = Voice(sink, secrets_of(pipeline, environ))
+    voice = Voice(run, sink, secrets_of(pipeline, environ))
     folder, budget = state_of(repository, run), pipeline.budget
     limit = Limit(budget.max_cost, budget.max_tokens, budget.max_time)
     with ExitStack() as stack:

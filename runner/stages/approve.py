@@ -17,5 +17,5 @@ def approve(context: Context, at: At) -> Answered:
     if rejected is not None:
         return Answered("rejected", rejected)
     if word_of(context, past, gate) is None:
-        return Answered("waits", f"it waits for your approval: relay show {at.change}, then relay approve {at.change}")
+        return Answered("waits", "it waits for your approval")
     return Answered("yes")

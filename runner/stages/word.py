@@ -10,12 +10,12 @@ from runner.flow import NO_MERGE
 from runner.gate.protect import grant_problem, matching, path_bytes, path_text
 from runner.git.journal import Journal
 from runner.git.repo import Repository
+from runner.outcomes import OVER
 from runner.stages.names import change_journal_ref
 from runner.stages.records import DecisionRecord, GateRecord
 from runner.view import FoundChange, find_change
 
-OVER = ("landed", "gave-up", "no-change", "skipped", "cancelled")  # what no word changes any more
-ENDED = ("landed", "partial", "nothing-to-do", "cancelled")  # runs that no longer go on
+DONE = ("landed", "gave-up", "no-change", "skipped", "cancelled")  # what no word changes any more
 
 
 class Refused(Exception):
@@ -94,9 +94,9 @@ def _assert_open(found: FoundChange) -> None:
     said = found.change.of(DecisionRecord)
     if found.change.outcome == "rejected" or any(record.decision == "reject" for record in said):
         raise Refused(f"{found.name} was rejected, and that is final: start another run for it")
-    if found.change.outcome in OVER:
+    if found.change.outcome in DONE:
         raise Refused(f"{found.name} has ended already: {found.change.outcome}")
-    if found.run.outcome in ENDED:
+    if found.run.outcome in OVER:
         raise Refused(f"run {found.run.run} has ended already: {found.run.outcome}")
 
 

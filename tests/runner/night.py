@@ -64,7 +64,9 @@ KEY = "sk-ant-api03-" + "A1b2C3d4" * 4 + " correct-horse-" + "battery-staple"
 @pytest.mark.parametrize("what", ["<img src=x onerror=alert(1)>", "x" * 10_000], ids=str)
 def test_divide(what):
     print(KEY, {ESCAPES!r})
-    assert divide(1, 2) == 0.5, {MARKUP!r} + {ESCAPES!r} + KEY
+    # A mask of the JSON instead of the values in it would end in the middle of this.
+    cut_off = 'Authorization: "Bearer x"' + "-----BEGIN RSA " + "PRIVATE KEY-----"
+    assert divide(1, 2) == 0.5, {MARKUP!r} + {ESCAPES!r} + KEY + cut_off
 """
 GOOD_TEST = "from calc import times\n\n\ndef test_times():\n    assert times(2, 3) == 6\n"
 
@@ -99,8 +101,8 @@ class Night:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def git(self, *arguments: str) -> str:
-        return git(self.repo, *arguments)
+    def git(self, *arguments: str, input: str = "") -> str:
+        return git(self.repo, *arguments, input=input.encode())
 
     def copy(self, to: Path) -> Night:
         """The same night elsewhere, for a test that goes on with it."""
@@ -138,9 +140,10 @@ def once(shared: Path, build: Callable[[Path], Night]) -> Night:
     return Night(shared / "night", *json.loads(result.read_text()))
 
 
-def play(folder: Path, files: Mapping[str, str], pipeline: str, replies: list[Any], *options: str) -> Night:
+def play(folder: Path, files: Mapping[str, str] | None, pipeline: str, replies: list[Any], *options: str) -> Night:
     """A repository with `files`, a pipeline beside it, and one run of it."""
-    make(folder / "repo", files)
+    if files is not None:
+        make(folder / "repo", files)
     (folder / "pipeline.yaml").write_text(pipeline)
     (folder / "replies.yaml").write_text(yaml.safe_dump({"replies": replies}, allow_unicode=True))
     done = relay(folder, "pipeline", "run", str(folder / "pipeline.yaml"), "--json", *options)
@@ -256,3 +259,44 @@ def replies() -> list[dict[str, Any]]:
         reply("architect", 2, ("review", fine), task="power", change="power-1"),
         reply("architect", 1, ("review", known), task="power", change="power-2"),
     ]
+
+
+SHORT = """version: 1
+target: main
+roles:
+  implementer: {model: scripted/replies.yaml}
+gates:
+  tests: {run: sh check.sh, protected-files: [check.sh, "tests/**"]}
+stages:
+  - {name: code, implement: implementer, max-rounds: 1}
+  - {name: check, test: tests}
+  - {name: sign-off, approve: human}
+  - {name: land, merge: squash}
+budget: {max-cost: 1.00}
+"""
+LIST = "".join(f"line {number}\n" for number in range(1, 10))
+PLAIN_FILES = {"check.sh": "! grep -q bad *.txt\n", "state.txt": "good\n", "list.txt": LIST}
+
+
+def short_replies(**answers: str) -> list[dict[str, Any]]:
+    """One turn for each change: it writes a file with the given content; the gate does not like `bad`."""
+    return [
+        reply(
+            "implementer",
+            1,
+            ("write", {"path": f"{change}.txt", "content": content}),
+            ("done", {"summary": f"Wrote {change}."}),
+            change=change.replace("_", "-"),
+        )
+        for change, content in answers.items()
+    ]
+
+
+def waiting_run(folder: Path) -> Night:
+    """Two tasks, each one change that passes its gate and waits for the user; `other` is checked out, so main moves."""
+    make(folder / "repo", PLAIN_FILES)
+    git(folder / "repo", "switch", "-q", "-c", "other")
+    options = ("--task", "First thing", "--task", "Second thing")
+    fifth = {"path": "list.txt", "old": "line 5\n", "new": "the fifth\n"}
+    turn = reply("implementer", 1, ("edit", fifth), ("done", {"summary": "Named the fifth."}), change="t1-1")
+    return play(folder, None, SHORT, [turn, *short_replies(t2_1="good two\n")], *options)

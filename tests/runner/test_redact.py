@@ -26,6 +26,13 @@ def test_what_has_the_shape_of_a_key_is_masked(name: str) -> None:
     assert mask(f"the key is {SHAPES[name]}, keep it") == "the key is ***, keep it"
 
 
+@pytest.mark.parametrize("before", ["\x1b[31m", "\x1b[0m", "\x1b[m", "\\n", "\\x1b", "\\u202e", "'", "=", "\n"])
+def test_a_colour_or_an_escape_in_front_does_not_hide_a_key(before: str) -> None:
+    """A terminal's colour ends in a letter, and so does what a program prints of a line's end."""
+    for key in SHAPES.values():
+        assert mask(f"key:{before}{key}") == f"key:{before}***"
+
+
 def test_a_private_key_is_masked_whole_even_when_its_end_is_cut_off() -> None:
     """PEM blocks of every kind, and the head of one at the end of a cut output."""
     for kind in ("", "RSA ", "OPENSSH ", "EC "):

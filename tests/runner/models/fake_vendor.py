@@ -48,6 +48,7 @@ class FakeVendor:
 
     def __init__(self) -> None:
         self.journal: list[Request] = []
+        self.asked = threading.Event()  # set by the first request
         self.respond: Callable[[Request], Answer] | None = None
         self._queue: list[Answer] = []
         self._lock = threading.Lock()
@@ -87,6 +88,7 @@ class FakeVendor:
         with self._lock:
             self.journal.append(request)
             answer = self._queue.pop(0) if self._queue else None
+        self.asked.set()
         if answer is None:
             answer = self.respond(request) if self.respond else error(500, {"error": {"message": "queue is empty"}})
         handler.send_response_only(answer.status)
