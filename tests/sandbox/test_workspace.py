@@ -115,6 +115,27 @@ def test_layers_below_are_seen_and_never_harvested(room: Room, kind: Backend) ->
 
 
 @both
+def test_git_is_silent_about_what_is_never_harvested(room: Room, kind: Backend) -> None:
+    """A model that sees its own work alone does not tidy up what it did not make; odd names are no patterns."""
+    base = room.layer("base", {"pkg/m": "m"})
+    workspace = room.open(
+        kind,
+        base,
+        extras=room.layer("extras", {"pkg/egg": "egg", "node/z": "z", "a*b [1] \\": "odd"}),
+        gitdir=room.layer("gitdir", {".git/info/.keep": ""}),
+        files={"conf/ local": b"x"},
+    )
+    said = room.run(
+        workspace,
+        """
+        git init -q . && git add -A && git commit -qm base
+        echo new >pkg/mine; echo x >axb; git status --porcelain -uall
+        """,
+    )
+    assert said == "?? axb\n?? pkg/mine\n"
+
+
+@both
 def test_a_workspace_goes_on_after_its_process_was_killed(room: Room, kind: Backend) -> None:
     """Opened again, also while the container of the dead process still holds it."""
     base = room.layer("base", {"a": "a", "b": "b"})
