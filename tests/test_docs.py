@@ -84,3 +84,51 @@ def test_every_link_between_our_pages_leads_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    """A page that the README does not lead to is not found."""
+    index = (ROOT / "README.md").read_text()
+    assert [page.name for page in PAGES if page.parent.name == "docs" and f"](docs/{page.name})" not in index] == []
+
+
+def test_every_command_that_a_page_names_exists() -> None:
+    """With its options; `relay` of an earlier version, or of a dream, is in no page."""
+    known = {path.removeprefix("relay").split()[0] for path, _ in _every() if path != "relay"}
+    options = {option for _, command in _every() for param in command.params for option in param.opts} | {
+        "-h",
+        "--help",
+    }
+    wrong = []
+    for page in PAGES:
+        code = re.findall(r"```(?!yaml)[a-z]*\n(.*?)```", page.read_text(), re.DOTALL)
+        spans = re.findall(r"`(relay [a-z-][^`]*)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
+        lines = [line for block in code for line in re.findall(r"(?:^|\$ |&& )(relay [a-z].*)", block, re.MULTILINE)]
+        for line in [*lines, *spans]:
+            words = re.sub(r"'[^']*'|\"[^\"]*\"", "X", line.split("  ")[0].split(" #")[0]).split()
+            asked = {word.partition("=")[0] for word in words if word.startswith("-")}
+            if words[1] not in known and not words[1].startswith("-"):
+                wrong.append(f"{page.name}: {line}")
+            wrong += [f"{page.name}: {line}: {option}" for option in asked - options - {"--version"}]
+    assert wrong == []
+
+
+def test_every_target_of_make_that_a_page_names_exists() -> None:
+    """`make demo` and the like; `make -f relay.mk ...` is written by relay init."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        (page.name, word) for page in PAGES for word in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text(), re.M)
+    }
+    assert {each for each in named if each[1] not in targets} == set()
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    """The pages for contributors point into the source."""
+    pattern = r"`((?:runner|sandbox|pipelines|tests|benchmarks|demo|scripts)/[\w./*-]*)`"
+    named = {(page.name, path) for page in PAGES for path in re.findall(pattern, page.read_text())}
+    assert len(named) > 30
+    assert {(page, path) for page, path in named if not list(ROOT.glob(path.rstrip("/")))} == set()
+
+
+def _every() -> list[tuple[str, click.Command]]:
+    return _commands(root, click.Context(root, info_name="relay"))
