@@ -20,6 +20,10 @@ _TEST = re.compile(
     rb"^\s*(?:async\s+)?def\s+test|^\s*(?:it|test)(?:\.each)?\s*\(|^func\s+Test[A-Z_]\w*\(", re.MULTILINE
 )
 _ASSERT = re.compile(rb"\bassert\b|\bself\.assert\w+\(|\bexpect\s*\(|\bt\.(?:Error|Fatal)f?\(|\brequire\.\w+\(")
+_REACH = re.compile(
+    rb"\bos\._exit\b|\batexit\b|\b_pytest\b|\bPYTEST_\w+|\bsys\._getframe\b|\bsys\.settrace\b|\bgc\.get_\w+"
+    rb"|['\"]pytest['\"]\s+in\s+sys\.modules|\bjunit\.xml\b"
+)
 _MARKER = re.compile(rb"^(?:<{7} .*|={7}|>{7} .*|\|{7} .*)\r?$", re.MULTILINE)
 
 
@@ -49,6 +53,7 @@ def flags(
     every = tuple(changes)
     old = [c.path for c in every if c.path in protected and c.old_mode is not None]
     new = [c.path for c in every if c.path in acknowledge and c.old_mode is None]
+    product = [c for c in every if c.path.endswith(b".py") and c.path not in tests]
     found = [
         _named("changes protected files", old),
         _named("adds configuration files", new),
@@ -56,6 +61,7 @@ def flags(
         _counted("adds marks that skip tests or expect them to fail", _more(every, _SKIP)),
         _counted("removes tests", _more((c for c in every if c.path in tests), _TEST, removed=True)),
         _counted("removes assertions from tests", _more((c for c in every if c.path in tests), _ASSERT, removed=True)),
+        _counted("reaches for the test runner or ends the process", _more(product, _REACH)),
         _named("leaves conflict markers in", [c.path for c in every if _markers(c)]),
         _named("adds or changes symbolic links", [c.path for c in every if c.new_mode == "120000"]),
         _named("changes submodules", [c.path for c in every if "160000" in (c.old_mode, c.new_mode)]),

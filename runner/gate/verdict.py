@@ -134,7 +134,9 @@ def conflict(landing: str, tree: str, paths: Iterable[str]) -> Verdict:
 def _case(evidence: Evidence, c_run: RunEvidence, k_run: RunEvidence) -> _Case:
     baseline, gate = evidence.baseline, evidence.definition
     on_c, on_k = outcomes(c_run), outcomes(k_run)
-    variants = tuple(test for test in baseline.contract if _variant_gone(test, on_c) and _variant_gone(test, on_k))
+    # Without a known file there is nothing that could be permitted: such an id is missing.
+    known = (test for test in baseline.contract if baseline.file(test) is not None)
+    variants = tuple(test for test in known if _variant_gone(test, on_c) and _variant_gone(test, on_k))
     permitted = set(evidence.permitted)
     left = {test for test in variants if baseline.file(test) in permitted}
     if evidence.granted:

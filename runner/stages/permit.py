@@ -10,7 +10,7 @@ from runner.agent.openings import PermitFacts, permit_opening
 from runner.agent.prompts import system_text
 from runner.codec import plain
 from runner.flow import Answered, At
-from runner.gate.protect import exactly, host_paths, path_bytes
+from runner.gate.protect import exactly, granted, host_paths, path_bytes
 from runner.git.history import diff, tree_of
 from runner.models.base import Place
 from runner.stages.approvals import rejection
@@ -81,7 +81,7 @@ def _who(context: Context) -> Role | None:
 def _by_user(context: Context, at: At, gate: GateRecord) -> PermitRecord | None:
     """A permission that the user has given since the verdict."""
     wanted = [path_bytes(path) for path in gate.paths]
-    lifted = grants(context, at.change).lifts(wanted)
+    lifted = granted(wanted, by_user=grants(context, at.change).by_user, by_model=())
     if not wanted or lifted != set(wanted):
         return None
     return PermitRecord(

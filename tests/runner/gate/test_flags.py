@@ -52,6 +52,14 @@ def test_marks_removed_tests_and_removed_assertions_are_counted() -> None:
         assert flags([changed(b"t", b"", added)]) == ("adds marks that skip tests or expect them to fail: t (1)",)
 
 
+def test_a_product_that_reaches_for_the_runner_is_named() -> None:
+    """It shares a process with its tests, so nothing else can show what it does there."""
+    for line in (b"os._exit(0)", b"import _pytest.runner", b"if 'pytest' in sys.modules:", b"atexit.register(f)"):
+        assert flags([changed(b"a.py", b"", line)]) == ("reaches for the test runner or ends the process: a.py (1)",)
+    assert flags([changed(b"README.md", b"", b"pytest writes junit.xml")]) == ()
+    assert flags([changed(b"t.py", b"", b"import _pytest")], tests=[b"t.py"]) == ()
+
+
 def test_left_over_conflict_markers_are_seen_and_headings_are_not() -> None:
     """A line of equal signs alone is a heading in many a text."""
     conflict = b"<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n"
