@@ -116,7 +116,10 @@ def _check(repository: Repository, path: Path) -> None:
         raise GitError("a branch named `relay` is in the way of relay's own branches: git branch -m relay another-name")
     for name in names[1:]:
         if name in listed:
-            raise GitError(f"a ref named {name} is in the way of relay's own refs: git update-ref -d {name}")
+            raise GitError(
+                f"a ref named {name} is in the way of relay's own refs; keep it under another name: "
+                f"git update-ref {name}-kept {name} && git update-ref -d {name}"
+            )
     if not run(repository.refs, "rev-list", "--all", "-n", "1").stdout and not _head(repository):
         raise GitError(
             f"{path} has no commit yet: make the first one (git add ... && git commit), then run relay again"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -168,10 +167,15 @@ def remarks(repository: Repository, target: str) -> list[str]:
 
 def untracked(repository: Repository, names: Sequence[str]) -> dict[str, bytes]:
     """The policy's files of the user's work tree, by path. Raises GitError for one that is not there."""
-    found = {}
+    root, found = repository.work_tree, {}
+    if root is None and names:
+        raise GitError("sandbox: files: a bare repository has no untracked files: run relay in a clone of it")
     for name in names:
-        path = (repository.work_tree or Path()) / name
+        path = (root or Path()) / name
         try:
+            # What lands may be a link, and what it leads to on this machine is nothing for a sandbox.
+            if not path.resolve().is_relative_to((root or Path()).resolve()):
+                raise GitError(f"sandbox: files: {name} leads out of the repository: copy the file to its place")
             found[name] = path.read_bytes()
         except OSError as error:
             raise GitError(f"sandbox: files: {name}: {error.strerror}: take it out of the list, or make it") from error
@@ -181,14 +185,22 @@ def untracked(repository: Repository, names: Sequence[str]) -> dict[str, bytes]:
 def host_names(repository: Repository, file: Path, pipeline: Pipeline) -> tuple[str, ...]:
     """The pipeline file and what it names, as paths from the root of the repository; those outside of it are left out.
 
-    `context` files of roles come from the target's tree, so their names are paths of it already.
+    `context` files of roles come from the target's tree, so their names are paths of it already. Where a link is on
+    the way, it is named as well as the file: either decides what the next run reads.
     """
     root = repository.work_tree
     names = [name for role in pipeline.roles.values() for name in role.context]
     if root is not None:
-        folder = file.absolute().parent
-        for path in (file.absolute(), *(folder / name for name in pipeline.named_files)):
-            relative = os.path.relpath(path, root.absolute())
-            if not relative.startswith(".."):
-                names.append(relative)
+        real = root.resolve()
+        for path in (file, *(file.parent / name for name in pipeline.named_files)):
+            seen = [step for step in _steps(path.absolute()) if step.is_relative_to(real)]
+            names += [str(step.relative_to(real)) for step in seen]
     return tuple(dict.fromkeys(names))
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    """A path as it stands in its folder, every link on the way to it, and where it ends."""
+    for part in (path, *path.parents):
+        if part == path or part.is_symlink():
+            yield part.parent.resolve() / part.name
+    yield path.resolve()

@@ -170,3 +170,56 @@ def test_another_relay_can_be_named(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == "pipeline run pipeline.yaml\nrelay: exit code 0\n"
+
+
+PLAYED = """\
+replies:
+  - role: implementer
+    step: 1
+    calls:
+      - {tool: write, args: {path: tests/test_more.py, content: "def test_more(): pass\\n"}}
+      - {tool: done, args: {summary: one more test}}
+  - {role: architect, change: t1-1, step: 1, calls: [{tool: review, args: {decision: approve, summary: right}}]}
+  - role: architect
+    step: 1
+    calls: [{tool: spec, args: {title: More, body: One more test., changes: [{title: More, body: One more test.}]}}]
+"""
+
+
+def test_make_runs_the_main_job_in_the_user_s_repository_without_a_terminal(tmp_path: Path) -> None:
+    """From `relay init` by `make -f relay.mk relay` to landed work, with scripted models; the exit code is said."""
+    repo = make(tmp_path / "my repo", {"tests/test_a.py": "def test_a(): pass\n"})
+    told = run_init(repo)
+    assert told.returncode == 0 and f"cd '{repo}', then relay doctor pipeline.yaml" in told.stdout
+    git(repo, "switch", "-qc", "elsewhere")
+    text = (repo / "pipeline.yaml").read_text()
+    for model in ("anthropic/claude-opus-5-5", "google/gemini-3.5-flash"):
+        assert model in text
+        text = text.replace(model, "scripted/replies.yaml")
+    (repo / "pipeline.yaml").write_text(text.replace("image: python:3.12-slim", "image: debian"))
+    (repo / "replies.yaml").write_text(PLAYED)
+    done = subprocess.run(
+        ["make", "-f", repo / "relay.mk", "relay", "RELAY_ARGS=--task 'Add a test'"],
+        cwd=tmp_path,
+        env={
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": os.environ.get("HOME", "/"),
+            "XDG_CACHE_HOME": str(tmp_path / "c"),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("relay: exit code 0")
+    assert git(repo, "show", "--format=%s", "--name-only", "main").split("\n") == ["More", "", "tests/test_more.py"]
+
+
+def test_a_folder_of_projects_and_an_empty_one_get_a_file_that_validates(tmp_path: Path) -> None:
+    """Through the command: what is not known is said to be put in."""
+    parts = {"api/test_a.py": "def test_a(): pass\n", "web/package.json": '{"scripts": {"test": "vitest"}}'}
+    for name, files, expected in (("both", parts, "python -m pytest -q"), ("empty", {}, "put your command into gates")):
+        repo = make(tmp_path / name, files)
+        assert expected in run_init(repo).stdout
+        done = subprocess.run([RELAY, "pipeline", "validate"], cwd=repo, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
