@@ -242,6 +242,7 @@ class _Loop:
                 return _End("context", _full(model))
             metered = Metered(model, link, self._ledger, self._turn.key, lambda: state.at_most_tokens)
             asked, history = metered, state.entries
+            self._bench.ahead()
             reply = wait_for(
                 lambda: self._ask_model(
                     asked,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from sandbox.base import FileRefused, Sandbox, SandboxDied, SandboxError
 WORK = "/work"
 FILE_LIMIT = 4 * 1024**2  # bytes of a file that read and edit look at, and that write takes
 BASH_TIMEOUT = 120
+PATIENCE = 3.0  # seconds that a turn waits at its end for a sandbox that is still starting
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,24 @@ class _Refused(Exception):
 
 
 class Workbench:
-    """Carries out calls in a sandbox that is started with the first one, and again after it died."""
+    """Carries out calls in a sandbox that is started with the first one, or ahead of it, and again after it died."""
 
     def __init__(self, sandbox_for: Callable[[], Sandbox]) -> None:
         self._sandbox_for = sandbox_for
         self._sandbox: Sandbox | None = None
+        self._coming: threading.Thread | None = None
         self._lock = threading.Lock()
         self._is_shut = False
+
+    def ahead(self) -> None:
+        """Start the sandbox now, while the model thinks. Where that fails, the first call tries and tells."""
+        if self._sandbox is None and self._coming is None:
+            self._coming = threading.Thread(target=self._come, daemon=True)
+            self._coming.start()
+
+    def _come(self) -> None:
+        with contextlib.suppress(SandboxError):
+            self._take(self._sandbox_for())
 
     def run(self, tool: str, args: Mapping[str, Any], *, seconds: float, limit: int, again: bool = False) -> Outcome:
         """One call, its arguments checked already. `seconds` is all the time it may take, `limit` the bytes to show.
@@ -65,6 +78,8 @@ class Workbench:
         """End the sandbox, and any that a call nobody waits for may still start; safe to call twice."""
         with self._lock:
             self._is_shut = True
+        if self._coming is not None:
+            self._coming.join(PATIENCE)
         self._drop()
 
     def _drop(self) -> None:
@@ -74,9 +89,12 @@ class Workbench:
             sandbox.close()
 
     def _open(self) -> Sandbox:
-        if self._sandbox is not None:
-            return self._sandbox
-        started = self._sandbox_for()
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.join()
+        return self._sandbox or self._take(self._sandbox_for())
+
+    def _take(self, started: Sandbox) -> Sandbox:
         with self._lock:
             if not self._is_shut:
                 self._sandbox = started

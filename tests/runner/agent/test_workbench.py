@@ -1,5 +1,6 @@
 """The tools that touch files and run commands, against a workspace on this machine."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,54 @@ def test_a_bench_that_is_closed_leaves_no_sandbox_behind(tmp_path: Path) -> None
     with pytest.raises(SandboxError):
         bench.run("bash", {"command": "true"}, seconds=1, limit=1000)
     assert started[0].closed == 1
+
+
+def test_the_sandbox_starts_while_the_model_thinks(tmp_path: Path) -> None:
+    """Once for the turn, whoever is first; and it is closed although no call ever needed it."""
+    (tmp_path / "a").write_text("one\n")
+    started: list[LocalSandbox] = []
+    begun, closed = threading.Event(), threading.Event()
+
+    class Seen(LocalSandbox):
+        def close(self) -> None:
+            closed.set()
+
+    def sandbox_for() -> LocalSandbox:
+        started.append(Seen(tmp_path))
+        begun.set()
+        return started[-1]
+
+    bench = Workbench(sandbox_for)
+    bench.ahead()
+    assert begun.wait(60) and not closed.is_set()
+    bench.ahead()
+    assert bench.run("read", {"path": "a"}, seconds=60, limit=1000).text == "1\tone"
+    assert len(started) == 1
+    bench.close()
+    assert closed.is_set()
+    idle = Workbench(sandbox_for)
+    closed.clear()
+    idle.ahead()
+    idle.close()
+    assert closed.is_set() and len(started) == 2
+
+
+def test_a_start_ahead_that_fails_is_the_first_calls_to_tell(tmp_path: Path) -> None:
+    """A turn that never calls a tool does not die of it; one that does tries again."""
+    answers = iter([SandboxError("down"), LocalSandbox(tmp_path), SandboxError("down"), SandboxError("still down")])
+
+    def sandbox_for() -> LocalSandbox:
+        answer = next(answers)
+        if isinstance(answer, SandboxError):
+            raise answer
+        return answer
+
+    bench = Workbench(sandbox_for)
+    bench.ahead()
+    assert bench.run("bash", {"command": "echo hi"}, seconds=60, limit=1000).text.startswith("hi")
+    bench.close()
+    bench = Workbench(sandbox_for)
+    bench.ahead()
+    with pytest.raises(SandboxError, match="still down"):
+        bench.run("bash", {"command": "echo hi"}, seconds=60, limit=1000)
+    bench.close()
