@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -24,6 +25,8 @@ def command(keep_days: float, as_json: bool) -> int:
     from sandbox.docker import connect
     from sandbox.environments import prune
 
+    if math.isnan(keep_days):
+        raise click.BadParameter("not a number of days", param_hint="--keep-days")
     limit = time.time() - keep_days * 86400
     with connect() as engine:
         removed = prune(engine, cache_home(os.environ), keep=lambda each: each.created > limit)

@@ -11,6 +11,8 @@ import click
 
 from runner.redact import escape_terminal
 
+MOST_USD = 1_000_000  # as in a pipeline file
+
 repo_option: Callable[[Any], Any] = click.option(
     "--repo",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -31,8 +33,9 @@ def usd(_context: click.Context, parameter: click.Parameter, text: str | None) -
         amount = Decimal(text)
     except InvalidOperation:
         amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise click.BadParameter(f"{text!r} is no amount of USD, such as 5 or 7.50", param=parameter)
+    if not amount.is_finite() or not 0 <= amount <= MOST_USD:
+        what = f"{text!r} is no amount of USD from 0 to {MOST_USD}, such as 5 or 7.50"
+        raise click.BadParameter(what, param=parameter)
     return str(amount)
 
 

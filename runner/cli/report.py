@@ -23,7 +23,13 @@ def command(run: str | None, output: Path | None, repo: Path, as_json: bool) -> 
     from runner.git.repo import open_repository
     from runner.report.html import write_report
 
-    path = write_report(open_repository(repo), run, output)
+    repository = open_repository(repo)
+    try:
+        path = write_report(repository, run, output)
+    except OSError as error:
+        if output is None:
+            raise
+        raise click.ClickException(f"cannot write {output} ({error.strerror}): name another --output") from error
     if as_json:
         say_json({"report": str(path)})
     else:

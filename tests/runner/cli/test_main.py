@@ -111,6 +111,12 @@ def test_wrong_usage_is_exit_code_2() -> None:
     """An unknown command, an unknown option, a folder that is not there."""
     assert relay("nope").returncode == 2
     assert relay("doctor", "--nope").returncode == 2
+    for number in ("nan", "-1", "many"):
+        done = relay("image", "prune", "--keep-days", number)
+        assert done.returncode == 2 and "--keep-days" in done.stderr
+    for money in ("nan", "-1", "1e400", "many"):
+        done = relay("pipeline", "run", "solo", "--max-cost", money)
+        assert done.returncode == 2 and "no amount of USD" in done.stderr
     done = relay("doctor", "--repo", "/nowhere")
     assert done.returncode == 2
     assert "/nowhere" in done.stderr

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.find import shipped
 from runner.cli.facts import PRICED
 from runner.cli.main import run
 from runner.models.prices import is_known
+from tests.runner.git.support import git, make
 
+FIX = shipped()["fix"].read_text().replace("budget: {max-cost: 5.00, max-time: 2h}", "")
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY")
 Relay = Callable[..., tuple[int, str, str]]
 
@@ -78,3 +81,24 @@ def test_schema_is_json(relay: Relay) -> None:
 def test_models_that_are_said_to_have_a_price_have_one() -> None:
     """The short list saves loading the long one; it must not say more."""
     assert all(is_known(model) for model in PRICED)
+
+
+def test_a_dry_run_says_what_would_happen_and_needs_no_key(relay: Relay, tmp_path: Path) -> None:
+    """Stages, models, image, commands, the files that are protected in the target's tree; a budget, or that none is."""
+    make(tmp_path, {"tests/test_a.py": "def test_a(): pass\n", "pyproject.toml": "[project]\n", "pipeline.yaml": FIX})
+    code, out, err = relay("run", "--task", "Add x", "--dry-run")
+    assert code == 0 and "no key for `google/gemini-3.5-flash`" in err
+    for words in (
+        "target    main",
+        "1. implement by implementer (google/gemini-3.5-flash)",
+        "image     debian",
+        "run        python -m pytest -q",
+        "t1: Add x",
+        "budget    unbounded",
+    ):
+        assert words in out
+    protected = next(line for line in out.splitlines() if line.startswith("  protected"))
+    assert "test_*.py" in protected and "pyproject.toml" in protected
+    code, out, _ = relay("run", "--task", "Add x", "--dry-run", "--json", "--max-cost", "2.5")
+    assert code == 0 and json.loads(out)["budget"]["max_cost_usd"] == 2.5
+    assert git(tmp_path, "for-each-ref", "refs/relay") == ""
