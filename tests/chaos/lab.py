@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from sandbox.docker import connect
@@ -35,11 +36,20 @@ stages:
 prices:
   openai-compatible/architect: {{input: 1, output: 1}}
   openai-compatible/coder: {{input: 1, output: 1}}
-budget: {{max-cost: 10.00}}
+budget: {{max-cost: {money}}}
 """
 GATE = "test ! -e left && touch left && sh check.sh"  # a second run on the same files would be red
 CHECK = "set -e\nfor each in double triple; do ! [ -e $each ] || grep -q y $each; done\n"
 CHANGES = ("double", "triple")
+PLAIN = [
+    "planner both 1",
+    *(
+        f"{who} {name} {step}"
+        for name in CHANGES
+        for who, steps in (("coder", 4), ("reviewer", 2))
+        for step in range(1, steps + 1)
+    ),
+]  # who is asked for what when nothing goes wrong
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010}
 
 
@@ -53,6 +63,12 @@ class Models(FakeVendor):
         self.held = threading.Event()
         self.let_go = threading.Event()
         self.refuse: Answer | None = None
+
+    def keep_waiting(self, place: str) -> None:
+        """Do not answer that request; `held` is set when it is there, `let_go` answers it."""
+        self.held.clear()
+        self.let_go.clear()
+        self.hold = place
 
     def calls(self) -> list[str]:
         """Who was asked for which reply of a turn, in order: `coder double 1`."""
@@ -116,6 +132,7 @@ class Lab:
     root: Path
     models: Models
     environ: dict[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def repo(self) -> Path:
@@ -130,21 +147,37 @@ class Lab:
         (name,) = [path.name for path in (self.state / "runs").iterdir()]
         return name
 
-    def pipeline(self, *, gate: str = GATE, sandbox: str = "") -> Path:
+    def pipeline(self, *, gate: str = GATE, sandbox: str = "", money: str = "10.00") -> Path:
         path = self.root / "pipeline.yaml"
-        path.write_text(PIPELINE.format(url=self.models.url, gate=gate, sandbox=sandbox))
+        path.write_text(PIPELINE.format(url=self.models.url, gate=gate, sandbox=sandbox, money=money))
         return path
 
     def start(self, *arguments: str, traps: str = "", **environ: str) -> subprocess.Popen[str]:
         """relay with these arguments, its traps laid."""
         path = {"PYTHONPATH": str(HERE), "CHAOS": traps} if traps else {}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [RELAY, *arguments, "--repo", self.repo],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "XDG_CACHE_HOME": str(self.root / "cache"), **self.environ, **path, **environ},
         )
+        self.processes.append(process)
+        return process
+
+    def at(self, point: str, arguments: tuple[str, ...], signal: str = "KILL") -> Ran:
+        """Run a command that gets `signal` at a point: `asked coder double 2`, or a trap without its signal."""
+        if not point.startswith("asked "):
+            return ended(self.start(*arguments, traps=f"{point}:{signal}"))
+        self.models.keep_waiting(point.removeprefix("asked "))
+        process = self.start(*arguments)
+        assert self.models.held.wait(120), ended(process)
+        process.send_signal(Signals[f"SIG{signal}"])
+        if signal != "KILL":
+            return ended(process)
+        ran = ended(process)
+        self.models.let_go.set()
+        return ran
 
     def relay(self, *arguments: str, traps: str = "", **environ: str) -> Ran:
         return ended(self.start(*arguments, traps=traps, **environ))
@@ -163,10 +196,6 @@ class Lab:
             ["git", "-C", str(self.repo), *arguments], check=True, capture_output=True, text=True
         ).stdout.strip()
 
-    def trees(self) -> list[str]:
-        """The trees of what landed, oldest first."""
-        return self.git("log", "--reverse", "--format=%T", "begin..main").split()
-
     def untouched(self) -> dict[str, bytes]:
         """All that a run must leave as it was, byte for byte; the reflog of the branch that lands is git's to write."""
         git = self.repo / ".git"
@@ -181,13 +210,30 @@ class Lab:
         return {**found, "refs": "\n".join(mine).encode()}
 
     def left_over(self) -> list[str]:
-        """Containers, volumes and lock files of this lab's runs that should not be there."""
-        runs = [path.name for path in (self.state / "runs").iterdir()]
+        """Containers and volumes of this lab's processes, lock files of git's, and workspaces."""
+        mine = {str(process.pid) for process in self.processes}
         with connect() as engine:
-            found = [each.id for run in runs for each in engine.containers(f"relay.run={run}")]
-            found += [each.id for each in engine.volumes("relay.host") if any(run in each.id for run in runs)]
-            found += [each.id for run in runs for each in engine.volumes(f"relay.run={run}")]
+            made = [*engine.containers("relay.host"), *engine.volumes("relay.host")]
+        found = [f"{each.id} {each.labels}" for each in made if each.labels.get("relay.pid") in mine]
         return found + [str(path) for path in (self.repo / ".git").rglob("*.lock")]
+
+    def assert_landed(self, ran: Ran) -> None:
+        """Both changes, once, as a plain run lands them; sound, and without a trace of what happened on the way."""
+        assert ran.code == 0, ran
+        assert ran.told["outcome"] == "landed"
+        assert [change["outcome"] for change in ran.told["tasks"][0]["changes"]] == ["landed", "landed"]
+        with_both = self.git("ls-tree", "-r", "main").splitlines()
+        assert [line.split("\t")[1] for line in with_both] == ["README", "check.sh", "double", "triple"]
+        assert [self.git("show", f"main:{name}") for name in CHANGES] == [f"y {name}" for name in CHANGES]
+        landed = self.git("log", "--reverse", "--format=%(trailers:key=Relay-Change,valueonly)", "begin..main").split(
+            "\n"
+        )
+        assert [line for line in landed if line] == ["t1-1 1/2", "t1-2 2/2"]
+        assert self.left_over() == []
+        assert [path.name for path in (self.state / "runs").glob("*/turns/*")] == []
+        assert self.git("branch", "--list", "relay/*") == ""
+        fsck = subprocess.run(["git", "-C", self.repo, "fsck", "--strict"], capture_output=True, text=True, check=True)
+        assert "missing" not in fsck.stdout + fsck.stderr
 
 
 def ended(process: subprocess.Popen[str]) -> Ran:
@@ -199,12 +245,16 @@ def ended(process: subprocess.Popen[str]) -> Ran:
 def lab(root: Path) -> Iterator[Lab]:
     """A lab below `root`; its models are gone after the block."""
     models = Models()
+    made = Lab(root, models)
     try:
-        made = Lab(root, models)
         _lay_out(made)
         yield made
     finally:
         models.let_go.set()
+        for process in made.processes:
+            if process.poll() is None:  # of a test that failed
+                process.terminate()
+                process.communicate()
         models.close()
 
 
@@ -221,6 +271,10 @@ def _lay_out(made: Lab) -> None:
     made.git("add", "-A")
     made.git("commit", "-qm", "Second")
     made.git("tag", "begin")
+    (made.repo / "README").write_text("three words now\n")
+    made.git("commit", "-qam", "Third")
+    made.git("tag", "later")  # where a test may move main to, while a run goes on
+    made.git("reset", "-q", "--hard", "begin")
     made.git("switch", "-qc", "mine")
     (made.repo / "README").write_text("stashed\n")
     made.git("stash", "-q")
