@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner.models.base import Entry, Model, Place, Reply, Tool
+from runner.models.base import Entry, Model, ModelError, Place, Reply, Tool
 
 SHORTEST_KEY = 8  # characters; a shorter one is the placeholder of a local server, and an ordinary word
 DEEPEST = 100  # levels of JSON; what walks through a value later has a stack of its own
+MOST_TOKENS = 2**40  # of one call
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -46,7 +47,19 @@ class Clean:
         reply = self.model.ask(system, history, tools, max_tokens=max_tokens, place=place)
         said = {name: value for name, value in vars(reply).items() if name not in ("calls", "usage", "model")}
         calls = tuple(replace(call, **self._clean(vars(call))) for call in reply.calls)
-        return replace(reply, calls=calls, **self._clean(said))
+        return self._sound(replace(reply, calls=calls, **self._clean(said)))
+
+    def _sound(self, reply: Reply) -> Reply:
+        """The reply, if its texts are texts. Counts that cannot be are unknown, so that they book the whole reserve."""
+        texts = [reply.text, reply.thinking, reply.stop_detail]
+        texts += [text for call in reply.calls for text in (call.id, call.name, call.raw_args)]
+        if not all(isinstance(text, str) for text in texts):
+            said = "the server answered with a reply that holds something else where text belongs: check `base-url`"
+            raise ModelError("server", f"{self.name}: {said}", status=200)
+        request_id = reply.request_id if isinstance(reply.request_id, str) else None
+        counts = vars(reply.usage).values() if reply.usage is not None else ()
+        is_counted = all(0 <= count < MOST_TOKENS for count in counts)
+        return replace(reply, request_id=request_id, usage=reply.usage if is_counted else None)
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):

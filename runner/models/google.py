@@ -136,7 +136,7 @@ def contents(name: str, history: Sequence[Entry]) -> list[dict[str, Any]]:
         if entry.reply is not None:
             content = entry.reply.wire or {"role": "model", "parts": [{"text": entry.reply.text}]}
             parts = content.get("parts") or []
-            given = {part["functionCall"]["id"] for part in parts if part.get("functionCall", {}).get("id")}
+            given = {part["functionCall"]["id"] for part in parts if (part.get("functionCall") or {}).get("id")}
             if parts:
                 out.append(content)
             continue

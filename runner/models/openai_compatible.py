@@ -232,11 +232,11 @@ def _checked(chunks: Iterable[dict[str, Any]], spec: ModelSpec) -> Iterator[dict
 
 
 def _calls(message: dict[str, Any], step: int) -> tuple[ToolCall, ...]:
-    calls = []
+    calls: list[ToolCall] = []
     for number, item in enumerate(message.get("tool_calls") or (), 1):
         item.pop("index", None)
         item.setdefault("type", "function")
-        if not item.get("id"):
+        if not item.get("id") or item["id"] in [call.id for call in calls]:
             item["id"] = f"call-{step}-{number}"
         function = item.setdefault("function", {})
         raw = function.get("arguments")

@@ -36,8 +36,9 @@ def call(index: int | None, ident: str | None, name: str, args: str) -> Json:
         [call(0, "a", "bash", '{"command"'), call(0, "a", "bash", ': "ls"}'), call(0, "b", "bash", "{}")],
         [call(None, "a", "bash", '{"command": "ls"}'), call(None, "b", "bash", "{}")],
         [call(0, "", "bash", '{"command": "ls"}'), call(1, "", "bash", "{}")],
+        [call(0, "a", "bash", '{"command": "ls"}'), call(1, "a", "bash", "{}")],
     ],
-    ids=["as specified", "name repeated, index 0 for all", "no index", "no id"],
+    ids=["as specified", "name repeated, index 0 for all", "no index", "no id", "one id for all"],
 )
 def test_tool_calls_are_put_together_however_a_server_cuts_them(vendor_server: FakeVendor, calls: list[Json]) -> None:
     """Seen at servers in the wild; most also say `stop` beside calls."""
