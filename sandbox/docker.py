@@ -365,12 +365,16 @@ class Engine:
         return str(made["Id"])
 
     def images(self, label: str | None = None) -> tuple[Labelled, ...]:
-        """Images with a label, or all."""
+        """Images with a label, or all; one that nothing names any more has no tag."""
         with _asking("cannot list images"):
             found = self._client.images(filters={"label": label} if label else {})
         return tuple(
             Labelled(
-                each["Id"], each.get("Labels") or {}, tuple(each.get("RepoTags") or ()), each["Created"], each["Size"]
+                id=each["Id"],
+                labels=each.get("Labels") or {},
+                tags=tuple(tag for tag in each.get("RepoTags") or () if tag != "<none>:<none>"),
+                created=each["Created"],
+                size=each["Size"],
             )
             for each in found
         )

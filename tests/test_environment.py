@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ set -e
 pip install -q -e .
 git describe --tags >/opt/described; git status --short >&2; echo setup was $TILL_MODE; echo rc >~/.tillrc
 """
+
+
+@pytest.fixture(autouse=True)
+def no_environment_stays(tmp_path: Path) -> Iterator[None]:
+    """The engine's images outlast a test's folder."""
+    yield
+    with connect() as engine:
+        for log in tmp_path.glob("**/extras/*.log"):
+            engine.remove_image(f"relay/env:{log.stem}")
 
 
 def till(root: Path, project: str, **policy: object) -> Play:

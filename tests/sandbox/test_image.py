@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import stat
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from sandbox.access import HostAccess
 from sandbox.base import SandboxError, SandboxSpec
+from sandbox.command import Command, run_exec
+from sandbox.debian import LABEL as BASE_LABEL
 from sandbox.docker import Engine, connect
 from sandbox.environments import list_environments, prune
+from sandbox.harden import setup_request
 from sandbox.image import Environment, SetupFailed, build_environment, ensure_image
 from sandbox.workspace import Backend
+from tests.sandbox.registry import Registry
 from tests.sandbox.room import GID, UID, Room
 
 
@@ -100,7 +106,7 @@ def test_setup_that_fails_shows_its_log(build: Builder, room: Room) -> None:
 
 
 def test_nothing_of_the_host_stays_in_the_image(build: Builder, room: Room) -> None:
-    """Proxy, CA bundle and index address reach setup, and neither the image's settings nor its files hold them."""
+    """Proxy, CA bundle and index address reach setup; neither settings, history nor any file of a layer holds them."""
     bundle = room.path / "ca.pem"
     bundle.write_text("-----BEGIN CERTIFICATE-----\nPRIVATE-CA\n-----END CERTIFICATE-----\n")
     environ = {"HTTPS_PROXY": "http://user:pw@proxy.example:3128", "SSL_CERT_FILE": str(bundle), "SECRET_KEY": "k"}
@@ -110,12 +116,22 @@ def test_nothing_of_the_host_stays_in_the_image(build: Builder, room: Room) -> N
     assert made.log.startswith("http://user:pw@proxy.example:3128 https://user:pw@index.example/simple \n")
     assert made.log.count("PRIVATE-CA") == 3
     config = room.engine.image(made.image_id)
-    assert config is not None and "proxy.example" not in str(config) and "index.example" not in str(config)
-    assert not config["Config"]["Volumes"]
+    assert config is not None and not config["Config"]["Volumes"]
+    history = room.engine._client.history(made.image_id)
+    assert len(history) >= 2
+    for word in ("proxy.example", "index.example", "PRIVATE-CA", "SECRET_KEY"):
+        assert word not in str(config) and word not in str(history)
     spec = SandboxSpec(made.image_id, f"{UID}:{GID}", (), {"relay.kind": "turn"}, workdir="/")
     with room.engine.start(spec) as sandbox:
-        found = sandbox.exec("env; grep -rs PRIVATE-CA /run /etc /opt /tmp /var /work", timeout=60).output
-    assert b"proxy.example" not in found and b"PRIVATE-CA" not in found
+        assert b"example" not in sandbox.exec("env", timeout=60).output
+    words = "grep -rslE 'pw@(proxy|index)|PRIVATE[-]CA' --exclude-dir=proc --exclude-dir=sys /; env | grep -c pw@"
+    container = room.engine.create_raw(setup_request(made.image_id, (), {"relay.kind": "test"}, cpus=1, memory=2**29))
+    try:
+        room.engine.start_container(container)
+        found = run_exec(room.engine, container, Command(words, 120, 10_000, user="0:0", workdir="/"))
+    finally:
+        room.engine.remove(container)
+    assert found.output == b"0\n"
 
 
 def test_index_addresses_that_are_paths_are_dropped() -> None:
@@ -128,7 +144,7 @@ def test_index_addresses_that_are_paths_are_dropped() -> None:
 
 
 def test_environments_are_listed_and_pruned(build: Builder, room: Room) -> None:
-    """By relay's own label; one that a container uses stays."""
+    """By relay's own label; one that a container uses stays, and so does the base, made anew or not."""
     made = build(room.layer("base", {"a": "a"}), "echo x >made")
     assert made.key in {kept.key for kept in list_environments(room.engine)}
     spec = SandboxSpec(made.image_id, f"{UID}:{GID}", (), {"relay.kind": "turn"}, workdir="/")
@@ -137,6 +153,69 @@ def test_environments_are_listed_and_pruned(build: Builder, room: Room) -> None:
         assert prune(room.engine, cache, keep=lambda kept: kept.key != made.key) == ()
     assert prune(room.engine, cache, keep=lambda kept: kept.key != made.key) == (made.key,)
     assert room.engine.image_id(made.image_id) is None and not (cache / "extras" / made.key).exists()
+
+
+def test_what_setup_leaves_runs_as_nobody_else(build: Builder, room: Room) -> None:
+    """A layer in the cache can be reached by others of the machine: no bit in it gives them its owner's rights."""
+    made = build(room.layer("base", {"a": "a"}), "cp /bin/true tool; chmod 6755 tool; mkfifo fifo; ln -s /etc/x link")
+    assert made.extras is not None
+    modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in made.extras.iterdir()}
+    assert modes == {"tool": 0o755, "link": 0o777}
+
+
+def test_a_base_that_was_made_anew_stays_while_somebody_is_at_work_in_it(build: Builder, room: Room) -> None:
+    """Removing an environment takes no image along that only its id names by now; pruning takes it, once it is free."""
+    engine, base = room.engine, room.layer("base", {"a": "a"})
+    tag = f"relay-test/base:{room.path.name}"
+    first = room.image
+    old = room.image = _image(engine, first, tag, "old")
+    made = build(base, "echo x >/opt/made")
+    assert _image(engine, first, tag, "new") != old
+    assert engine.remove_image(f"relay/env:{made.key}")
+    spec = SandboxSpec(old, f"{UID}:{GID}", (), {"relay.kind": "turn"}, workdir="/")
+    cache = room.path / "cache"
+    with engine.start(spec) as sandbox:
+        assert sandbox.exec("cat /opt/which", timeout=10).output == b"old\n"
+        assert prune(engine, cache, keep=lambda kept: kept.image_id != old) == ()
+    assert prune(engine, cache, keep=lambda kept: kept.image_id != old) == (old,)
+    assert engine.remove_image(tag)
+
+
+def _image(engine: Engine, base: str, tag: str, word: str) -> str:
+    container = engine.create_raw(setup_request(base, (), {"relay.kind": "test"}, cpus=1, memory=2**29))
+    try:
+        engine.start_container(container)
+        run_exec(engine, container, Command(f"echo {word} >/opt/which", 60, 1000, user="0:0", workdir="/"))
+        return engine.commit(container, tag=tag, config={"Labels": {BASE_LABEL: "test", "relay.host": ""}})
+    finally:
+        engine.remove(container)
+
+
+def test_a_registry_is_asked_as_often_as_the_policy_says(engine: Engine) -> None:
+    """missing: once. never: not at all. always: each time, and what is newer there is taken."""
+    with Registry() as registry:
+        name = f"127.0.0.1:{registry.port}/relay-test:1"
+        lines: list[str] = []
+
+        def ensure(pull: Literal["missing", "never", "always"]) -> str:
+            return ensure_image(engine, name, pull=pull, on_line=lines.append)
+
+        try:
+            with pytest.raises(SandboxError, match="`pull: never` forbids"):
+                ensure("never")
+            assert registry.asked == 0
+            first = ensure("missing")
+            asked = registry.asked
+            assert asked > 0 and lines[0] == f"pulling {name}"
+            registry.content = b"second"
+            assert ensure("missing") == first == ensure("never") and registry.asked == asked
+            second = ensure("always")
+            assert second != first and registry.asked > asked
+            assert engine.remove_image(first)
+        finally:
+            engine.remove_image(name)
+    with pytest.raises(SandboxError, match="cannot pull"):
+        ensure("always")
 
 
 def test_an_image_that_is_not_to_be_had_says_what_to_do(image: str) -> None:
