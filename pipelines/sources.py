@@ -35,6 +35,10 @@ class Source:
             self.found.add(self.found.at[path], f"{shown(name)} in `{key}`: {refused}", refused.hint)
             return None
         self.read[name] = raw
+        if b"\0" in raw:
+            line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+            self._of_file(name).add((line, 1), "the file holds a NUL, so it is no text", "name a text file")
+            return None
         try:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -107,6 +107,16 @@ WRONG: dict[str, tuple[Arrange, tuple[str, ...], Mapping[str, str], int, tuple[s
         2,
         ("pipeline.yaml:2:9: there is no branch `mian`: did you mean `main`?",),
     ),
+    "a task that is no text": (lambda repo: None, ("--task", os.fsdecode(b"\xff")), {}, 2, ("a task is text: UTF-8",)),
+    "a task file that is no text": (
+        lambda repo: (
+            (repo / "todo.md").write_bytes(b"\x7fELF\0") and edit(repo, "version: 1", "version: 1\ntasks: [todo.md]")
+        ),
+        (),
+        {},
+        2,
+        ("todo.md:1:1: the file holds a NUL, so it is no text",),
+    ),
     "a task file missing": (
         lambda repo: edit(repo, "version: 1", "version: 1\ntasks: [todo.md]"),
         (),

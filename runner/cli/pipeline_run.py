@@ -53,7 +53,7 @@ def command(
 
     repository = open_repository(repo)
     path = find_pipeline(file, repo=repo)
-    texts = tuple(sys.stdin.read() if text == "-" else text for text in tasks)
+    texts = tuple(_text(task) for task in tasks)
     options = Options(texts, _patterns(may_change), max_cost)
     outside = facts(repo, to_run=not dry_run, money_budget=max_cost is not None)
     loaded = load(path, facts=outside, tasks=texts)
@@ -71,6 +71,14 @@ def command(
             repository, loaded, host_names(repository, path, loaded.pipeline), options, dict(os.environ), events
         )
     return finish(repository, ended, as_json)
+
+
+def _text(task: str) -> str:
+    """A task's text, read where it is `-`."""
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if task == "-" else task
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+        raise click.BadParameter("a task is text: UTF-8, and no NUL in it", param_hint="--task")
+    return text
 
 
 def _patterns(given: tuple[str, ...]) -> tuple[str, ...]:
