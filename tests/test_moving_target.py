@@ -101,6 +101,27 @@ def test_the_same_trees_on_another_commit_are_judged_for_that_commit(tmp_path: P
     assert story.record("r1.1.test.tests")["cached"] is True
 
 
+def test_a_broken_verdict_does_not_outlive_what_broke_it(tmp_path: Path) -> None:
+    """The landing branch itself turns red in its new environment: once it is repaired, `relay resume` judges again."""
+    story = play(
+        tmp_path,
+        {"needs.txt": "one\n", "shop.py": ""},
+        sandbox={"image": "debian", "setup": "cp needs.txt /etc/needs", "setup-inputs": ["needs.txt"]},
+        gates={"tests": {"run": "grep -q one /etc/needs", "results": "exit-code"}},
+        tasks=["First", "Second"],
+    )
+    story.says("implementer", [write("needs.txt", "two\n"), done()], change="t1-1")
+    story.says("implementer", [write("shop.py", "# shop\n"), done()], change="t2-1")
+    story.says("reviewer", approve("needs.txt"))
+    told = story.run()
+    assert (told.code, told.outcome, told.changes["t2-1"]["outcome"]) == (4, "broken", "broken"), told.err
+    assert story.verdicts() == [("passed", None), ("broken", "target-red")]
+    story.commit({"needs.txt": "one\n"})
+    told = story.relay("resume", "--json")
+    assert (told.code, told.outcome) == (0, "landed"), told.err
+    assert story.show("shop.py") == "# shop"
+
+
 def test_relay_land_moves_all_or_nothing(tmp_path: Path) -> None:
     """Refused for a dirty file, an untracked and ignored one, a conflict, a red merge; then one gated merge commit."""
     story = play(tmp_path, LONG, checked_out=True)
@@ -144,6 +165,8 @@ def test_relay_land_moves_all_or_nothing(tmp_path: Path) -> None:
     assert said.code == 0, said.err
     assert story.git("rev-parse", "main^1") == moved
     assert story.git("rev-parse", "main^2") == landed
+    note = story.git("notes", "--ref=refs/notes/relay/gate", "show", story.git("rev-parse", "main^{tree}"))
+    assert f'"head": "{landed}"' in note and '"status": "passed"' in note
     assert story.git("status", "--porcelain") == ""
     assert (story.repo / "notes").read_text() == "a\n"
     assert story.git("branch", "--list", "relay/*") == ""

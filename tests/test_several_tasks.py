@@ -106,6 +106,19 @@ def test_work_of_a_turn_that_was_cut_short_is_judged_when_the_next_finds_it_comp
     assert story.record("r1.1.implement")["end"] == "steps"
 
 
+def test_a_later_round_without_a_change_is_spent_and_the_old_evidence_stands(tmp_path: Path) -> None:
+    """`done` after a red gate is no success: the next turn is told again what was red."""
+    story = play(tmp_path)
+    story.says("implementer", [edit("shop.py", "items", "goods"), done()], round=1)
+    story.says("implementer", done("It looks right to me."), round=2)
+    story.says("implementer", [edit("shop.py", "goods", "items"), write("new.txt", "x"), done()], round=3)
+    story.says("reviewer", approve())
+    told = story.run()
+    assert (told.code, told.outcome, told.change["rounds"]) == (0, "landed", 3), told.err
+    assert story.verdicts() == [("failed", "red"), ("passed", None)]
+    assert "test_label" in story.kept("r3.1.implement/transcript.jsonl")
+
+
 def test_two_implementers_in_one_pipeline_land_what_the_last_one_left(tmp_path: Path) -> None:
     """Only what stands after the last `implement` judges what lands; a second one with nothing to add is no end."""
     stages = [

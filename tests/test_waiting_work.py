@@ -9,7 +9,8 @@ CODE, CHECK, LOOK, LAND = {"implement": "implementer"}, {"test": "tests"}, {"rev
 
 def host_story(root: Path) -> Play:
     """A change of files that the user's own tools obey, the pipeline file among them; gate and review pass."""
-    story = play(root, file="repo/ci/relay.yaml")
+    story = play(root, file="linked/ci/relay.yaml")
+    (root / "linked").symlink_to("repo")
     story.says(
         "implementer",
         [

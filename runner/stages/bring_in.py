@@ -16,9 +16,10 @@ from runner.git.refs import RefUpdate, move, read
 from runner.git.survey import checked_out_branches
 from runner.stages.baseline import Blamed, baseline_of, gates_used
 from runner.stages.context import Context
-from runner.stages.environments import environment_of
+from runner.stages.environments import environment_key, environment_of
 from runner.stages.gate_run import run_gate, setup_failed
 from runner.stages.names import landed_ref
+from runner.stages.noted import note_on
 from runner.stages.project import protection_of
 from sandbox.image import SetupFailed
 
@@ -51,7 +52,7 @@ def bring_in(context: Context) -> BroughtIn:
         if isinstance(merged, Conflict):
             names = ", ".join(path_text(path) for path in merged.paths)
             return BroughtIn(False, "", f"it conflicts with {context.target} in {names}: merge it yourself")
-        red = _red(context, target, merged.tree)
+        red = _red(context, target, landed, merged.tree)
         if red:
             return BroughtIn(False, "", red)
         commit = write_commit(repository, merged.tree, [target, landed], _message(context), when=int(context.wall()))
@@ -66,7 +67,7 @@ def bring_in(context: Context) -> BroughtIn:
     return BroughtIn(True, commit)
 
 
-def _red(context: Context, target: str, tree: str) -> str:
+def _red(context: Context, target: str, landed: str, tree: str) -> str:
     """Why the merge may not land, by every gate of the pipeline; empty when all are green.
 
     Both sides were approved, so what they changed in protected files stands; the target's contract is kept otherwise.
@@ -75,6 +76,7 @@ def _red(context: Context, target: str, tree: str) -> str:
     t_tree = tree_of(repository, target)
     t_paths, paths = listing(repository, t_tree), listing(repository, tree)
     environment = environment_of(context, t_tree)
+    key = environment_key(context, tree)
     for gate in gates_used(context):
         baseline = baseline_of(context, gate, t_tree, target, environment)
         if isinstance(baseline, Blamed):
@@ -82,8 +84,9 @@ def _red(context: Context, target: str, tree: str) -> str:
         protected = protection_of(context, gate, t_paths)
         changed = tuple(path_text(path) for path in protected_changes(t_paths, paths, protected))
         try:
-            own = environment_of(context, tree, only_for=f"{context.run}/land")
-            ran = run_gate(context, gate, tree, target, own, f"{gate.name}.land")
+            same = key == environment.key
+            used = environment if same else environment_of(context, tree, only_for=f"{context.run}/land")
+            ran = run_gate(context, gate, tree, target, used, f"{gate.name}.land")
         except SetupFailed as failed:
             ran = setup_failed(failed.log.encode())
         evidence = Evidence(
@@ -96,8 +99,10 @@ def _red(context: Context, target: str, tree: str) -> str:
             changed=changed,
             granted=changed,
             permitted=changed,
+            environments=(key,),
         )
         verdict = decide(evidence)
+        note_on(context, verdict, at=context.wall(), head=landed)
         context.emit("gate ended", gate=gate.name, status=verdict.status, reason=verdict.reason, why=verdict.summary)
         if verdict.status != "passed":
             return f"the merge with {context.target} does not pass {gate.name}: {verdict.summary}"

@@ -5,7 +5,6 @@ Everything that decides is put together here from trusted places: the frozen pip
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +20,6 @@ from runner.gate.define import define
 from runner.gate.evidence import Baseline, Evidence, cache_key
 from runner.gate.protect import Protection, k_changes, matching, path_text, protected_changes
 from runner.gate.verdict import Verdict, decide
-from runner.git import notes
 from runner.git.candidate import Conflict, merge
 from runner.git.history import tree_of
 from runner.git.objects import TreeEntry, listing, write_commit
@@ -32,7 +30,8 @@ from runner.stages.context import Context
 from runner.stages.environments import environment_key, environment_of, input_patterns, inputs_of
 from runner.stages.gate_run import Ran, run_gate, setup_failed
 from runner.stages.grants import Grants, grants
-from runner.stages.names import GATE_NOTES, record_key
+from runner.stages.names import record_key
+from runner.stages.noted import note_on
 from runner.stages.project import protection_of
 from runner.stages.records import GateRecord
 from runner.stages.touched import Touched, touched
@@ -268,7 +267,7 @@ def _record(context: Context, at: At, by: Gate, head: str, outcome: Outcome, see
         at=context.wall(),
     )
     if verdict.c_tree:
-        notes.add(context.repository, GATE_NOTES, verdict.c_tree, _note(context, at, record, verdict))
+        note_on(context, verdict, at=record.at, change=at.change, round_number=at.round, head=head)
     kept = _masked(context, outcome)
     files = {
         "verdict": encode(kept.verdict),
@@ -287,31 +286,3 @@ def _as_commit(context: Context, record: GateRecord) -> str:
     """The candidate as a commit, which only the journal knows: a tree that no commit has is lost to `git gc`."""
     parents, when = [record.landing, record.head], int(record.at)
     return write_commit(context.repository, record.tree, parents, "Candidate, as tested", when=when)
-
-
-def _note(context: Context, at: At, record: GateRecord, verdict: Verdict) -> str:
-    """One line of JSON on the tested tree: enough to find the evidence and to check it."""
-    return json.dumps(
-        {
-            "run": context.run,
-            "change": at.change,
-            "round": at.round,
-            "gate": record.gate,
-            "status": record.status,
-            "reason": record.reason,
-            "tree": record.tree,
-            "k_tree": record.k_tree,
-            "landing": record.landing,
-            "head": record.head,
-            "definition": verdict.gate_hash,
-            "environments": list(verdict.environments),
-            "results": record.results,
-            "passed": record.passed,
-            "failed": record.failed,
-            "skipped": record.skipped,
-            "weak": verdict.weak,
-            "seconds": round(record.seconds, 3),
-            "at": int(record.at),
-        },
-        sort_keys=True,
-    )
