@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines.load import load
-from runner.models.openai_compatible import OpenAICompatible
-from runner.stages.models import opener
+from runner.models import open_model
+from runner.stages.models import spec_of
 from tests.runner.git.support import git, make, write
 from tests.runner.models.fake_vendor import Answer, Call, FakeVendor, Request, chat, error, sse
 
@@ -95,8 +95,7 @@ def test_a_window_and_a_cap_are_the_file_s_own_model_s(tmp_path: Path) -> None:
     write(tmp_path, {"p.yaml": ROLES.format(url="http://127.0.0.1:1") + REST, "replies.yaml": f"replies: [{LOOKS}]\n"})
     pipeline = load(tmp_path / "p.yaml").pipeline
     role = pipeline.roles["coder"]
-    own, other = (opener(pipeline, role, model, {})() for model in (role.model, *role.fallbacks))
-    assert isinstance(own, OpenAICompatible) and isinstance(other, OpenAICompatible)
+    own, other = (open_model(spec_of(pipeline, role, model, {})) for model in (role.model, *role.fallbacks))
     assert (own.context_window, own.max_output) == (64_000, 5000)
     assert (other.context_window, other.max_output) != (64_000, 5000)
 

@@ -300,7 +300,7 @@ class _Loop:
     def _model(self) -> Model:
         number = self._state.link
         if number not in self._models:
-            self._models[number] = self._chain[number].open()
+            self._models[number] = self._chain[number].open(self._patience.heard)
         return self._models[number]
 
     def _over(self) -> _End | None:

@@ -45,7 +45,7 @@ class Patience:
         self._doing = what
 
     def heard(self) -> None:
-        """A reply or a result came."""
+        """A reply, a piece of one, or a result came."""
         self._heard = self._now()
 
     def excuse(self, seconds: float) -> None:

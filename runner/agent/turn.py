@@ -38,11 +38,12 @@ class Turn:
 class Link:
     """One model of a role's chain: the role's own first, then its fallbacks.
 
-    `open` is called when it is its turn to speak; `rates` None means that nobody knows its price.
+    `open` is called when it is its turn to speak, with what is to be called for each piece of a reply that comes;
+    `rates` None means that nobody knows its price.
     """
 
     name: str
-    open: Callable[[], Model]
+    open: Callable[[Callable[[], None]], Model]
     rates: Rates | None
     cost: Callable[[Usage], Decimal | None]
 

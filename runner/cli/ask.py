@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pipelines.lint import key_names
 from pipelines.pipeline import Pipeline, Role
 from runner.cli.checks import Check
+from runner.models import open_model
 from runner.models.base import Entry, ModelError, Place
 from runner.redact import known_secrets, mask, one_line
-from runner.stages.models import opener
+from runner.stages.models import spec_of
 
 _TODO = {
     "auth": "check the key",
@@ -25,7 +26,7 @@ def ask_model(pipeline: Pipeline, role: Role, environment: Mapping[str, str]) ->
     if role.model.startswith("scripted/"):
         return Check(name, True, f"{role.model} plays from its file")
     try:
-        model = opener(pipeline, role, role.model, environment)()
+        model = open_model(spec_of(pipeline, role, role.model, environment))
         reply = model.ask(
             "Answer in one word.", [Entry(user="Say: ready")], [], max_tokens=4096, place=Place(role=role.name)
         )

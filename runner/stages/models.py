@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from pipelines.lint import key_names
@@ -25,24 +26,24 @@ def chain(context: Context, role: Role) -> tuple[Link, ...]:
 
 
 def _link(context: Context, role: Role, model: str) -> Link:
-    table = context.pipeline.prices
+    table, spec = context.pipeline.prices, spec_of(context.pipeline, role, model, context.environ)
 
     def cost(usage: Usage) -> Decimal | None:
         return prices.cost(model, usage, table)
 
     return Link(
         name=model,
-        open=opener(context.pipeline, role, model, context.environ),
+        open=lambda heard: open_model(replace(spec, on_progress=heard)),
         rates=prices.rates(model, table),
         cost=cost,
     )
 
 
-def opener(pipeline: Pipeline, role: Role, model: str, environ: Mapping[str, str]) -> Callable[[], Model]:
-    """Opens one model of a role. Its `base-url` is for all models of its vendor, caps and window for its own only."""
+def spec_of(pipeline: Pipeline, role: Role, model: str, environ: Mapping[str, str]) -> ModelSpec:
+    """How to open one model of a role: its `base-url` is for all models of its vendor, caps and window its own only."""
     own = model == role.model
     same_vendor = model.partition("/")[0] == role.model.partition("/")[0]
-    spec = ModelSpec(
+    return ModelSpec(
         model=model,
         key=key_of(role, model, environ),
         base_url=role.base_url if same_vendor else None,
@@ -51,7 +52,6 @@ def opener(pipeline: Pipeline, role: Role, model: str, environ: Mapping[str, str
         max_output=role.max_output_tokens if own else None,
         script=pipeline.scripts.get(model, ()),
     )
-    return lambda: open_model(spec)
 
 
 def asker(context: Context) -> Ask:

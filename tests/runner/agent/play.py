@@ -95,6 +95,7 @@ class Player:
     max_output: int = 8_000
     seen: list[Sequence[Entry]] = field(default_factory=list)
     caps: list[int] = field(default_factory=list)
+    heard: Callable[[], None] = lambda: None
 
     def ask(
         self, system: str, history: Sequence[Entry], tools: Sequence[Tool], *, max_tokens: int, place: Place
@@ -123,7 +124,12 @@ DONE = ("done", {"summary": "It works."})
 
 
 def link(model: Model) -> Link:
-    return Link(model.name, lambda: model, TEN_DOLLARS, lambda usage: usage.total * Decimal("0.00001"))
+    def opened(heard: Callable[[], None]) -> Model:
+        if isinstance(model, Player):
+            model.heard = heard
+        return model
+
+    return Link(model.name, opened, TEN_DOLLARS, lambda usage: usage.total * Decimal("0.00001"))
 
 
 @dataclass

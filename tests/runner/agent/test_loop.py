@@ -226,6 +226,23 @@ def test_no_reply_for_too_long_ends_as_idle(tmp_path: Path) -> None:
     assert result.at_most
 
 
+def test_a_long_reply_that_keeps_coming_is_not_idle(tmp_path: Path) -> None:
+    """A slow local model may write for half an hour; each piece of a stream is a sign of life."""
+    looked = threading.Event()
+    table = Table(tmp_path, [], turn={"timeout": 9_999.0}, cancelled=lambda: looked.set() is not None)
+
+    def slow() -> Reply:
+        for _ in range(4):
+            player.heard()
+            table.clock[0] += 500
+            looked.clear()
+            assert looked.wait(10)
+        return says(DONE)
+
+    table.models = [player := Player([slow])]
+    assert (table.play().end, table.clock[0]) == ("done", 2_000)
+
+
 def test_a_cancelled_turn_ends_at_once_while_the_model_is_silent_and_goes_on_later(tmp_path: Path) -> None:
     """Ctrl-C does not wait for a vendor, and costs nothing of the turn."""
     stop, hang = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Whatever a server sends, the loop gets a reply that can be kept and sent back, or a ModelError: never anything else."""
+"""Whatever a server sends, the loop gets a reply that can be kept and sent back, or a ModelError."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -17,7 +17,11 @@ from tests.runner.models.faces import FACES, Face
 from tests.runner.models.fake_vendor import Call
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 2**40) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 2**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "id", "text", "x"]), inner),
     max_leaves=4,
 )
