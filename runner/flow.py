@@ -216,7 +216,8 @@ def run_change(do: Stages, stages: Sequence[Stage], change: PlannedChange, task:
         elif step.go in ("back", "again"):
             implement = _nearest(flow, index, "implement")
             if at.round >= flow[implement].max_rounds and not step.free:
-                step = Step("end", "gave-up", f"{flow[implement].max_rounds} rounds used; the last one: {step.why}")
+                used = "1 round" if at.round == 1 else f"{at.round} rounds"
+                step = Step("end", "gave-up", f"{used} used; the last one: {step.why}")
             else:
                 at = replace(at, round=at.round + 1)
                 index = implement if step.go == "back" else index

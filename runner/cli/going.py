@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from runner.cli.options import say, say_json
+from runner.cli.options import say_json
 from runner.git.repo import Repository
 from runner.outcomes import EXIT, RunOutcome
 from runner.redact import escape_terminal, one_line
@@ -38,15 +38,15 @@ def sink(as_json: bool) -> Iterator[Sink]:
 
 
 def finish(repository: Repository, ended: Ended, as_json: bool) -> int:
-    """Print how the session ended and what to do next, and write the report; gives the exit code."""
+    """Print how the session ended and what to do next, and write the report; gives the exit code.
+
+    With JSON what is for people goes to standard error.
+    """
     view = read_run(repository, ended.run)
     if as_json:
         say_json({**run_json(view), "outcome": ended.outcome})
-    else:
-        say()
-        for line in run_lines(view):
-            say(line)
-        say()
+    for line in ("", *run_lines(view), ""):
+        click.echo(escape_terminal(line), err=as_json)
     try:
         report = f"report: {write_report(repository, ended.run)}"
     except OSError as error:  # a full disk must not hide how the run ended

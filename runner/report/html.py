@@ -23,7 +23,7 @@ from runner.redact import escape_terminal
 from runner.report.digest import digest, dollars, duration, money, next_command, sentence, thousands, token_counts
 from runner.report.evidence import TestsSeen, log_of, tests_seen
 from runner.report.patch import patch_of
-from runner.stages.records import GateRecord
+from runner.stages.records import CloseRecord, GateRecord
 from runner.view import ChangeView, RunView, read_run
 
 DIFF_LINES = 2_000  # of one change; the rest is counted
@@ -153,6 +153,8 @@ def diff_lines(lines: Iterable[str]) -> Iterable[DiffLine]:
 def _rounds(repository: Repository, change: ChangeView) -> tuple[Round, ...]:
     rounds: list[Round] = []
     for entry in change.entries:
+        if isinstance(entry.record, CloseRecord) and entry.record.landed:
+            continue  # the landing itself says it
         number = getattr(entry.record, "round", 0)
         item = _item(repository, entry)
         if not rounds or (number and rounds[-1].number != number):

@@ -57,7 +57,7 @@ def change_lines(repository: Repository, run: RunView, change: ChangeView) -> li
     total = total_of(change.spent)
     lines = [
         f"{run.run}/{change.id}: {one_line(change.title)}",
-        f"{change.outcome or 'open'}, {_rounds(change)}, {money(total)}, {token_counts(total)}",
+        f"{change.outcome or 'open'}, {_rounds(change)}, cost {money(total)}, {token_counts(total)}",
         *columns([["branch", change.branch or "none"], ["head", change.head or "none"]]),
         *([f"landed  {change.landed} on {run.landing_branch}"] if change.landed else []),
         *([f"why     {one_line(sentence(change), 500)}"] if change.outcome != "landed" else []),
@@ -150,7 +150,7 @@ def _rounds(change: ChangeView) -> str:
 
 def _turn(record: TurnRecord) -> list[str]:
     files = f"{len(record.changed)} file{'' if len(record.changed) == 1 else 's'} changed"
-    about = f"{record.end}, {record.steps} steps, {files}, {duration(record.seconds)}"
+    about = f"{record.end}, {record.steps} step{'' if record.steps == 1 else 's'}, {files}, {duration(record.seconds)}"
     lines = [f"{record.stage}: {record.role} ({record.model}): {about}"]
     lines += _wrapped(record.summary) + _wrapped(record.why)
     lines += _listed("left out by the ignore rules", record.ignored) + _listed("refused", record.refused)
@@ -177,7 +177,7 @@ def _review(record: ReviewRecord) -> list[str]:
     for comment in record.comments:
         place = f"{comment.path}:{comment.line}" if comment.path and comment.line else comment.path or "in general"
         severity = f" [{comment.severity}]" if comment.severity else ""
-        lines += [f"  {one_line(place)}{one_line(severity)}", *(f"  {line}" for line in _wrapped(comment.body))]
+        lines += [f"  {one_line(f'{place}{severity}')}", *(f"  {line}" for line in _wrapped(comment.body))]
     return lines + _listed("acknowledged", record.acknowledged)
 
 

@@ -41,7 +41,7 @@ def land(context: Context, at: At) -> Landed:
         gates = passed_gates(context, past, head, tip)
         if gates is None:
             return Landed("moved", why="the landing branch moved since the gate")
-        waiting = waits_for(context, at, past, gates[-1])
+        waiting = waits_for(context, past, gates[-1])
         if waiting is not None:
             return waiting
         record = _candidate(context, at, past, gates)
@@ -58,7 +58,7 @@ def passed_gates(context: Context, past: History, head: str, tip: str) -> list[G
     return gates if fits and gates and len(gates) == len(wanted) else None
 
 
-def waits_for(context: Context, at: At, past: History, gate: GateRecord) -> Landed | None:
+def waits_for(context: Context, past: History, gate: GateRecord) -> Landed | None:
     """Whose word is missing before this candidate may land; None when all have given it.
 
     The user's own word stands for every other one.
@@ -68,15 +68,13 @@ def waits_for(context: Context, at: At, past: History, gate: GateRecord) -> Land
         return Landed("rejected", why=rejected)
     if word_of(context, past, gate) is not None:
         return None
-    answer = f"relay show {at.change}, then relay approve {at.change}"
     reviewers = sum(len(stage.objects) for stage in judging(context, "review"))
     if len(approvals(context, past, gate)) < reviewers:
-        return Landed("waits", why=f"an approval is missing for this candidate: {answer}")
+        return Landed("waits", why="an approval is missing for this candidate")
     if judging(context, "approve"):
-        return Landed("waits", why=f"it waits for your approval: {answer}")
+        return Landed("waits", why="it waits for your approval")
     if gate.host_paths:
-        names = ", ".join(gate.host_paths)
-        return Landed("waits", why=f"it changes files that your own tools obey: {names}: {answer}")
+        return Landed("waits", why=f"it changes files that your own tools obey: {', '.join(gate.host_paths)}")
     return None
 
 

@@ -46,8 +46,7 @@ def review(context: Context, at: At) -> Answered:
             continue
         if record.decision == "request_changes":
             return Answered("no", f"{name}: {record.summary}")
-        said = f"{name} gave no usable review ({record.end}: {record.why})"
-        return Answered("waits", f"{said}: relay show {at.change}, then relay approve {at.change}")
+        return Answered("waits", f"{name} gave no usable review ({record.end}: {record.why})")
     return Answered("yes")
 
 
