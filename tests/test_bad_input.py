@@ -305,6 +305,7 @@ def test_a_key_that_is_refused_and_a_model_that_is_unknown_are_named(repo: Path,
         assert done.returncode == 4, done.stderr
         assert words in done.stdout and f"HTTP {status}" in done.stdout
         assert "not-a-real-key" not in done.stdout + done.stderr
+        assert "qwen9: openai-compatible/qwen9" not in done.stdout
         assert "go on with: relay resume r" in done.stderr
     assert len(vendor_server.journal) == 2
 

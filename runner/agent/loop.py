@@ -262,7 +262,8 @@ class _Loop:
         except ModelError as error:
             if error.kind == "context":
                 return self._make_room(0)
-            return self._switch(f"{link.name}: {error}", "provider")
+            said = str(error)
+            return self._switch(said if said.startswith(link.name) else f"{link.name}: {said}", "provider")
         if isinstance(reply, Late):
             metered.abandon()
             return _End(reply.end, reply.detail)

@@ -34,7 +34,5 @@ def ask_model(pipeline: Pipeline, role: Role, environment: Mapping[str, str]) ->
         said = one_line(mask(str(error), known_secrets(environment)))
         keys = " or ".join(key_names(role, role.model))
         todo = _TODO.get(error.kind, "try again later, or name another model")
-        return Check(
-            name, False, f"{role.model}: {said}", f"{todo} ({keys})" if error.kind == "auth" and keys else todo
-        )
+        return Check(name, False, said, f"{todo} ({keys})" if error.kind == "auth" and keys else todo)
     return Check(name, True, f"{role.model} answered: {one_line(reply.text, 40)}")

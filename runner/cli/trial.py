@@ -48,13 +48,17 @@ def check_pipeline(
     What a run would build or judge anew is kept for it. `on_line` gets what setup says.
     """
     try:
+        target = target_of(repository, pipeline)
+        tip = resolve(repository, f"{HEADS}{target}")
+        if tip is None:
+            raise GitError(f"there is no branch {target}: git branch {target}")
+    except GitError as error:
+        sentence, _, todo = str(error).partition(": ")
+        yield Check("target", False, sentence, todo)
+        return
+    yield Check("target", True, f"{target} at {tip[:12]}")
+    try:
         with _context(pipeline, repository, engine, environ, on_line) as context:
-            tip = resolve(repository, f"{HEADS}{context.target}")
-            if tip is None:
-                yield Check(
-                    "target", False, f"there is no branch {context.target}", f"run: git branch {context.target}"
-                )
-                return
             tree, began = tree_of(repository, tip), time.monotonic()
             environment = environment_of(context, tree)
             yield Check("setup", True, f"{time.monotonic() - began:.0f} s" if pipeline.sandbox.setup else "none")

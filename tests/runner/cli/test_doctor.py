@@ -277,6 +277,19 @@ def test_with_a_file_the_gates_run_on_the_target(tmp_path: Path) -> None:
     assert told["exit"]["code"] == "0"
 
 
+def test_a_target_that_is_not_there(tmp_path: Path) -> None:
+    """No branch is checked out, and the file names none: said once, and the gates are not asked."""
+    repo = make(tmp_path / "repo", {"test_a.py": "def test_a(): pass\n"})
+    git(repo, "checkout", "-q", "--detach")
+    (repo / "replies.yaml").write_text("replies: [{role: player, step: 1, text: hello}]\n")
+    (repo / "p.yaml").write_text(TRIAL.format(run="python -m pytest -q", setup=""))
+    done = doctor(repo, "p.yaml", "--json")
+    told = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 4
+    assert not told["target"]["ok"] and "gate tests" not in told
+    assert "HEAD is detached" in told["target"]["detail"] and "git switch main" in told["target"]["fix"]
+
+
 def test_a_gate_that_cannot_run_on_the_target(tmp_path: Path) -> None:
     """The command is not there: said before the first paid call, with the log."""
     told = tried(tmp_path, run="no-such-runner")
