@@ -26,20 +26,23 @@ _DEFAULTS = {
 }
 _MIB = 1024**2
 
-# Links what setup left in its home directory into the fresh, writable one. `.cache` stays a real directory, since
-# nearly every tool writes there.
+# Lays out what setup left in its home directory in the fresh, writable one: real directories with links in them, so
+# that tools can write beside what is there (Go's build cache, npm, cargo). Where that would be too many, links to whole
+# directories; `.cache` stays a real one, since nearly every tool writes there.
+_MOST_LINKS = 20_000
 PREPARE = f"""
 h={SETUP_HOME}
-if [ -d $h ]; then
+if [ -d $h ] && ! {{ [ "$(find $h 2>/dev/null | head -n {_MOST_LINKS + 1} | wc -l)" -le {_MOST_LINKS} ] &&
+    cp -rs $h/. "$HOME/" 2>/dev/null; }}; then
     for f in $h/* $h/.[!.]*; do
         case $f in $h/.cache) continue ;; esac
         [ -e "$f" ] && ln -s "$f" "$HOME/"
     done
     if [ -d $h/.cache ]; then
-        mkdir "$HOME/.cache"
+        mkdir -p "$HOME/.cache"
         for f in $h/.cache/*; do [ -e "$f" ] && ln -s "$f" "$HOME/.cache/"; done
     fi
-fi
+fi 2>/dev/null
 """
 
 

@@ -121,6 +121,9 @@ ATTACKS = {
     "sees other processes": "test $(ls /proc | grep -c '^[0-9]') -gt 20",
     "runs setuid": "cp /bin/sh /tmp/s && chmod 4755 /tmp/s && chown 0 /tmp/s",
     "writes kernel settings": "echo 1 >/proc/sys/kernel/panic || echo x >/proc/sysrq-trigger",
+    "sets the kernel's core handler": "echo '|/tmp/x' >/proc/sys/kernel/core_pattern",
+    "writes its own cgroup": "cd /sys/fs/cgroup; echo max >pids/pids.max || echo max >pids.max",
+    "reads the kernel's memory": "head -c 1 /proc/kcore >/dev/null || head -c 1 /dev/mem || dmesg",
     "raises its limits": "ulimit -c 1000 && ulimit -n 999999",
 }
 

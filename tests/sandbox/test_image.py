@@ -11,13 +11,14 @@ from typing import Literal
 
 import pytest
 
+from sandbox import shell
 from sandbox.access import HostAccess
 from sandbox.base import SandboxError, SandboxSpec
 from sandbox.command import Command, run_exec
 from sandbox.debian import LABEL as BASE_LABEL
 from sandbox.docker import Engine, connect
 from sandbox.environments import list_environments, prune
-from sandbox.harden import setup_request
+from sandbox.harden import PREPARE, setup_request
 from sandbox.image import Environment, SetupFailed, build_environment, ensure_image
 from sandbox.workspace import Backend
 from tests.sandbox.registry import Registry
@@ -76,10 +77,23 @@ def test_what_setup_leaves_is_there_in_a_sandbox(build: Builder, room: Room, bac
     workspace = room.open(backend, base, extras=made.extras)
     spec = SandboxSpec(made.image_id, f"{UID}:{GID}", (workspace.mount,), {"relay.kind": "turn"})
     with room.engine.start(spec) as sandbox:
-        command = "cat /opt/outside inside pkg/egg/info a pkg/m; echo; tool; cat ~/.cache/pkgs/c ~/.toolrc; echo n >~/n"
-        done = sandbox.exec(command, timeout=10)
-    assert done.output == b"outside\ninside\ne\ntrackedm\ntool\nc\nrc\n" and done.status == 0
+        command = "cat /opt/outside inside pkg/egg/info a pkg/m; echo; tool; cat ~/.cache/pkgs/c ~/.toolrc"
+        done = sandbox.exec(f"{command}; echo n >~/n; echo new >~/.cache/pkgs/d && cat ~/.cache/pkgs/d", timeout=10)
+    assert done.output == b"outside\ninside\ne\ntrackedm\ntool\nc\nrc\nnew\n" and done.status == 0
     assert [change.path for change in workspace.changes().present if change.path not in (b"a", b"pkg/m")] == []
+
+
+def test_a_home_with_very_many_files_costs_a_start_nothing(
+    build: Builder, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then whole directories are links, which cannot be written into; tried with fewer, to be quick."""
+    setup = "mkdir -p ~/many ~/.cache/few; cd ~/many; seq 210 | xargs touch; echo c >~/.cache/few/c"
+    made = build(room.layer("base", {"a": "a"}), setup)
+    monkeypatch.setattr(shell, "PREPARE", PREPARE.replace("20000", "200").replace("20001", "201"))
+    spec = SandboxSpec(made.image_id, f"{UID}:{GID}", (), {"relay.kind": "turn"}, workdir="/tmp")
+    with room.engine.start(spec) as sandbox:
+        done = sandbox.exec("readlink ~/many; ls ~/many | wc -l; cat ~/.cache/few/c; echo x >~/.cache/x", timeout=20)
+    assert (done.output, done.status) == (b"/opt/relay/home/many\n210\nc\n", 0)
 
 
 def test_an_environment_is_built_once(build: Builder, room: Room) -> None:
