@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from runner.git.command import GitError, run
+from runner.git.command import GitError, Handle, run
 from runner.git.objects import GITLINK
 from runner.git.repo import Repository
 
@@ -63,7 +64,12 @@ def resolve(repository: Repository, revision: str) -> str | None:
 
 def tree_of(repository: Repository, commit: str) -> str:
     """The tree of a commit. Raises GitError when the object is missing."""
-    return run(repository.plumbing, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").text
+    return _tree_of(repository.plumbing, commit)
+
+
+@lru_cache(maxsize=256)
+def _tree_of(plumbing: Handle, commit: str) -> str:
+    return run(plumbing, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").text
 
 
 def is_ancestor(repository: Repository, ancestor: str, commit: str) -> bool:

@@ -11,11 +11,12 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from runner.git.command import GitError, RefMoved
 from runner.git.history import log, tree_of
-from runner.git.objects import FILE, TreeEntry, ls_tree, read_blobs, read_path, write_blob, write_commit
+from runner.git.objects import FILE, TreeEntry, ls_tree, read_blobs, write_blob, write_commit
 from runner.git.refs import RefUpdate, move, read
 from runner.git.repo import Repository
 from runner.git.trees import write_tree_with
@@ -45,25 +46,12 @@ class Journal:
 
     def find(self, key: str) -> Record | None:
         """The entry `key`, or None."""
-        tip = read(self.repository, self.ref)
-        content = read_path(self.repository, tip, f"{key}.json".encode()) if tip else None
-        if tip is None or content is None:
-            return None
-        return Record(key, self._value(key, content), _files(ls_tree(self.repository, tip), key))
+        return next((entry for entry in self.entries() if entry.key == key), None)
 
     def entries(self) -> tuple[Record, ...]:
         """All entries, in the order in which they were appended."""
         tip = read(self.repository, self.ref)
-        if tip is None:
-            return ()
-        keys = [commit.subject for commit in reversed(log(self.repository, tip, first_parent=True))]
-        tree = ls_tree(self.repository, tip)
-        strange = [key for key in keys if f"{key}.json".encode() not in tree]
-        if strange:
-            raise GitError(f"{self.ref}: {strange[0]!r} is no entry of a journal: look with `git log {self.ref}`")
-        blobs = {key: tree[f"{key}.json".encode()].id for key in keys}
-        contents = read_blobs(self.repository, blobs.values())
-        return tuple(Record(key, self._value(key, contents[blobs[key]]), _files(tree, key)) for key in keys)
+        return _entries(self.repository, self.ref, tip) if tip else ()
 
     def append(
         self,
@@ -107,15 +95,6 @@ class Journal:
             return new
         raise GitError(f"{self.ref} is being rewritten by others all the time: look with `git log {self.ref}`")
 
-    def _value(self, key: str, content: bytes) -> dict[str, Any]:
-        try:
-            value = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise GitError(f"{self.ref}: entry {key} is damaged ({error}): look with `git log {self.ref}`") from error
-        if not isinstance(value, dict):
-            raise GitError(f"{self.ref}: entry {key} is damaged (no object): look with `git log {self.ref}`")
-        return value
-
     def _holds(self, tip: str, key: str, changes: Mapping[bytes, tuple[int, str]]) -> bool:
         tree = ls_tree(self.repository, tip)
         if f"{key}.json".encode() not in tree:
@@ -124,6 +103,29 @@ class Journal:
         if there != changes:
             raise GitError(f"{self.ref} already has an entry {key}, with other content")
         return True
+
+
+@lru_cache(maxsize=32)
+def _entries(repository: Repository, ref: str, tip: str) -> tuple[Record, ...]:
+    """The entries at one commit, which never change: they are asked for far more often than one is added."""
+    keys = [commit.subject for commit in reversed(log(repository, tip, first_parent=True))]
+    tree = ls_tree(repository, tip)
+    strange = [key for key in keys if f"{key}.json".encode() not in tree]
+    if strange:
+        raise GitError(f"{ref}: {strange[0]!r} is no entry of a journal: look with `git log {ref}`")
+    blobs = {key: tree[f"{key}.json".encode()].id for key in keys}
+    contents = read_blobs(repository, blobs.values())
+    return tuple(Record(key, _value(ref, key, contents[blobs[key]]), _files(tree, key)) for key in keys)
+
+
+def _value(ref: str, key: str, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise GitError(f"{ref}: entry {key} is damaged ({error}): look with `git log {ref}`") from error
+    if not isinstance(value, dict):
+        raise GitError(f"{ref}: entry {key} is damaged (no object): look with `git log {ref}`")
+    return value
 
 
 def encode(record: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from runner.git.cache import make_folder, once, owner_for, write_file
@@ -16,6 +17,7 @@ from runner.git.command import run
 from runner.git.history import commit, is_ancestor, tree_of
 from runner.git.index import Seen, encode_index
 from runner.git.objects import write_commit
+from runner.git.refs import listed
 from runner.git.repo import Repository
 
 _CONFIG = b"""\
@@ -129,10 +131,16 @@ def _commit_for(repository: Repository, tree: str, history: str) -> str:
 
 def _tags(repository: Repository, history: str) -> Mapping[str, str]:
     """The tags whose commit is reachable from `history`: full name to id."""
-    form = "--format=%(objectname) %(refname)"
-    output = run(repository.refs, "for-each-ref", f"--merged={history}", form, "refs/tags").stdout
-    lines = output.decode("utf-8", "surrogateescape").splitlines()
-    return {name: own for own, name in (line.split(" ", 1) for line in lines)}
+    every = listed(repository, "refs/tags")
+    return _reachable(repository, history, tuple(every.items())) if every else {}
+
+
+@lru_cache(maxsize=8)
+def _reachable(repository: Repository, history: str, every: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    # Git walks the history for this, which takes seconds where it is long: once for each state of the tags.
+    names = run(repository.refs, "for-each-ref", f"--merged={history}", "--format=%(refname)", "refs/tags").stdout
+    merged = set(names.decode("utf-8", "surrogateescape").split("\n"))
+    return {name: own for name, own in every if name in merged}
 
 
 def _shallow(repository: Repository) -> tuple[str, ...]:

@@ -34,12 +34,18 @@ def read(repository: Repository, name: str) -> str | None:
     return _values(repository, [name])[name]
 
 
+def first(repository: Repository, *names: str) -> str | None:
+    """The id that the first of the full refs holds which exists, or None."""
+    return next((value for value in _values(repository, names).values() if value is not None), None)
+
+
 def listed(repository: Repository, *prefixes: str) -> Mapping[str, str]:
     """All refs at or below the prefixes (`refs/relay/runs`), full name to id, sorted by name."""
     if not prefixes:
         return {}
-    lines = run(repository.refs, "for-each-ref", "--format=%(objectname) %(refname)", *prefixes).text.splitlines()
-    return {name: value for value, name in (line.split(" ", 1) for line in lines)}
+    text = run(repository.refs, "for-each-ref", "--format=%(objectname) %(refname)", *prefixes).text
+    # Not splitlines(): a name may hold what Unicode takes for the end of a line.
+    return {name: value for value, name in (line.split(" ", 1) for line in text.split("\n") if line)}
 
 
 def move(repository: Repository, updates: Sequence[RefUpdate]) -> None:

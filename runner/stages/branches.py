@@ -45,8 +45,7 @@ def landing_branch(context: Context) -> str:
 
 def landing_tip(context: Context) -> str:
     """L: the commit that the next candidate is built on."""
-    used = refs.read(context.repository, landed_ref(context.run))
-    tip = used or refs.read(context.repository, f"refs/heads/{context.target}")
+    tip = refs.first(context.repository, landed_ref(context.run), f"refs/heads/{context.target}")
     if tip is None:
         start = found(context.journal, "start", Started)
         raise GitError(

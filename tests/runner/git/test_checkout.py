@@ -219,6 +219,7 @@ def test_only_what_is_reachable_from_the_history_is_inside(repository: Repositor
     where = repository.common_dir.parent
     git(where, "tag", "-a", "v1", "-m", "one", "HEAD~1")
     git(where, "tag", "light")
+    git(where, "tag", "li\u2028ne")
     git(where, "remote", "add", "origin", "https://user:token@example.com/x.git")
     git(where, "config", "alias.x", "!touch /tmp/x")
     git(where, "notes", "add", "-m", "note")
@@ -228,7 +229,8 @@ def test_only_what_is_reachable_from_the_history_is_inside(repository: Repositor
     git(where, "tag", "later")
     refs.move(repository, [refs.RefUpdate("refs/relay/runs/r1/journal", secret, None)])
     work = _work(repository, history.tree_of(repository, history_tip), cache, history_tip)
-    assert _inside(work, "for-each-ref", "--format=%(refname)").splitlines() == ["refs/tags/light", "refs/tags/v1"]
+    tags = ["refs/tags/light", "refs/tags/li\u2028ne", "refs/tags/v1"]
+    assert _inside(work, "for-each-ref", "--format=%(refname)").split("\n") == tags
     known = set(git(where, "rev-list", "--objects", "--no-object-names", history_tip, "v1").splitlines())
     inside = _inside(work, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)").splitlines()
     assert set(inside) == known
