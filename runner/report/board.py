@@ -60,7 +60,7 @@ class Board:
         if event.name == "run-ended":
             self.outcome = str(keys.get("outcome", ""))
         if event.name == "planned":
-            self._planned(keys)
+            return self._planned(keys)
         about = _text(keys, "change") or _text(keys, "task")
         if not about and event.name != "baseline-started":
             about = self.current
@@ -72,6 +72,7 @@ class Board:
             self.current = about
 
     def _planned(self, keys: Mapping[str, Any]) -> None:
+        self.rows.pop(_text(keys, "task"), None)  # its changes stand for it now
         changes = keys.get("changes")
         for change in changes if isinstance(changes, list | tuple) else ():
             name, _, title = str(change).partition(" ")  # `<id> <title>`
