@@ -15,6 +15,12 @@ def refuses(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _REFUSALS
 
 
+def sentence(error: OSError, folder: Path | None = None) -> str:
+    """What to tell whoever can make room; `folder` is where it happened, if the error itself does not say."""
+    where = error.filename or folder
+    return f"the disk takes no more: {error.strerror}{f' ({where})' if where else ''}: make room there"
+
+
 def put(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read; it has its old content or the new one, also after a power failure."""
     part = path.with_name(f"{path.name}.part")

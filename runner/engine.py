@@ -37,6 +37,8 @@ from runner.flow import (
 
 FLOW_VERSION = "flow-1"  # bump by hand when the order of checkpoints changes
 
+GOING = ("PENDING", "ENQUEUED", "SUCCESS")  # of dbos' words for a workflow: it runs, it will run, it has its result
+
 T = TypeVar("T")
 
 
@@ -95,7 +97,9 @@ def execute(session: Session, state: Path) -> RunResult:
 
 def _drive(session: Session) -> None:
     try:
-        if DBOS.get_workflow_status(session.id) is None:
+        while (found := DBOS.get_workflow_status(session.id)) is not None and found.status not in GOING:
+            session.id += "+"  # that one can never go on (the disk was full); stages are safe to repeat
+        if found is None:
             with SetWorkflowID(session.id):
                 handle: Any = DBOS.start_workflow(_run_workflow)
         else:
@@ -109,7 +113,7 @@ def _drive(session: Session) -> None:
 @contextmanager
 def _launched(database: Path, executor: str) -> Iterator[None]:
     for name in ("dbos", "alembic", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they complain of is raised as well
     engine = _sqlite(database)
     DBOS(
         config=DBOSConfig(
@@ -119,7 +123,7 @@ def _launched(database: Path, executor: str) -> Iterator[None]:
             executor_id=executor,  # recovery takes up the workflows of this session and of no other
             application_version=FLOW_VERSION,
             serializer=DBOSPortableJSONSerializer(),
-            log_level="ERROR",
+            log_level="CRITICAL",
         )
     )
     try:

@@ -197,9 +197,7 @@ def _tidy(context: Context, outcome: RunOutcome) -> None:
 
 def _said(error: BaseException, folder: Path) -> str:
     """An error of the machinery in words with what to do."""
-    if not isinstance(error, OSError):
-        return str(error)
-    return f"the disk takes no more: {error.strerror} ({error.filename or folder}): make room there"
+    return disk.sentence(error, folder) if isinstance(error, OSError) else str(error)
 
 
 def _come(context: Context) -> int:

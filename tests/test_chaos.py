@@ -1,8 +1,10 @@
 """Kill it anywhere, start it again, and it goes on: the real command, and models that count who asks."""
 
+import os
 import random
 import shutil
 import socket
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -225,9 +227,14 @@ def test_git_alone_is_enough_to_go_on(here: Lab) -> None:
 
     assert here.at("asked coder double 2", here.beginning()).code == -9
     here.git("update-ref", "refs/heads/main", "later")  # no commit has the tree that is tested now
-    for point in ("asked reviewer double 2", f"{SWAP}:before:1", f"{SWAP}:after:1"):
+    for point in ("asked reviewer double 2", f"{SWAP}:before:1"):
         lose()
         assert here.at(point, GO_ON).code == -9
+    lose()
+    lock = here.repo / ".git" / "refs" / "heads" / "main.lock"  # as a git leaves it that dies in the swap
+    lock.write_text(here.git("rev-parse", f"refs/relay/runs/{here.run_id}/changes/t1-1^2") + "\n")
+    os.utime(lock, (0, 0))
+    assert here.at(f"{SWAP}:after:1", GO_ON).code == -9
     lose()
     here.assert_landed(here.relay(*GO_ON))
     assert here.git("show", "main:README") == "three words now"
@@ -235,3 +242,42 @@ def test_git_alone_is_enough_to_go_on(here: Lab) -> None:
     assert Counter(here.models.calls()) == Counter([*PLAIN, *twice])
     again = here.relay(*GO_ON)
     assert (again.code, again.told["outcome"]) == (0, "landed")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which a test can fill."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
+    """Exit code 4, a sentence, the next command; the same for a session that finds it full."""
+    with lab(small_disk) as here:
+        here.environ["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+        here.models.keep_waiting("coder double 2")
+        process = here.start(*here.beginning())
+        assert here.models.held.wait(120)
+        _fill(small_disk / "filler")
+        here.models.let_go.set()
+        full = ended(process)
+        assert (full.code, full.told["outcome"]) == (4, "broken")
+        assert f"make room there; go on with: relay resume {here.run_id}" in full.err
+        again = here.relay(*GO_ON)
+        assert again.code == 4 and "make room there" in again.err and "internal error" not in again.err
+        (small_disk / "filler").unlink()
+        here.assert_landed(here.relay(*GO_ON))
+        assert len(here.models.calls()) <= len(PLAIN) + 1
+
+
+def _fill(path: Path) -> None:
+    size = 1 << 20
+    with path.open("wb", buffering=0) as file:
+        while size:
+            try:
+                file.write(b"x" * size)
+            except OSError:
+                size //= 2

@@ -154,6 +154,7 @@ def _also_json(arguments: Sequence[str], text: str, code: int) -> int:
 
 
 def _failed(error: Exception, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    from runner.disk import refuses, sentence
     from runner.redact import escape_terminal, known_secrets, mask, one_line
 
     code = exit_code(error)
@@ -165,7 +166,8 @@ def _failed(error: Exception, arguments: Sequence[str], environment: Mapping[str
         _say(said)
         _say(f"this is a bug of relay; the traceback is in {log}")
         return _also_json(arguments, said, BUG)
-    text = mask(str(error), known_secrets(environment)) or type(error).__name__
+    said = sentence(error) if isinstance(error, OSError) and refuses(error) else str(error)
+    text = mask(said, known_secrets(environment)) or type(error).__name__
     hint = getattr(error, "hint", "")
     text = escape_terminal(f"{text}\n  {hint}" if hint else text)
     if type(error).__name__ == "PipelineError":  # its lines begin with file:line:col, which editors understand

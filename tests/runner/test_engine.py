@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -147,4 +149,12 @@ def test_a_lost_database_costs_nothing_but_calls_of_stages(tmp_path: Path, lost:
         ran = _run(tmp_path)
         assert (ran.returncode, str(database) in ran.stdout) == (4, True), ran.stderr
     database.unlink()  # and not what belongs to it
+    assert _run(tmp_path).stdout == "landed ['landed', 'landed']\n"
+
+
+def test_a_workflow_that_the_database_gave_up_is_begun_anew(tmp_path: Path) -> None:
+    """As after a full disk: its id is used up, the run is not."""
+    assert _run(tmp_path, "review t1-2 2").returncode == -signal.SIGKILL
+    with closing(sqlite3.connect(tmp_path / "engine.sqlite")) as database, database:
+        assert database.execute("UPDATE workflow_status SET status = 'ERROR'").rowcount == 3
     assert _run(tmp_path).stdout == "landed ['landed', 'landed']\n"
