@@ -76,6 +76,10 @@ def test_without_a_name_it_is_the_file_here_or_in_the_repository(tmp_path: Path)
         find_pipeline(None, folder=here, repo=repo)
     (repo / "pipeline.yaml").touch()
     assert find_pipeline(None, folder=here, repo=repo) == repo / "pipeline.yaml"
+    (repo / ".git").mkdir()
+    (repo / "src" / "deep").mkdir(parents=True)
+    deep = repo / "src" / "deep"
+    assert find_pipeline(None, folder=deep, repo=deep) == repo / "pipeline.yaml"
     (here / "pipeline.yaml").touch()
     assert find_pipeline(None, folder=here, repo=repo) == here / "pipeline.yaml"
 

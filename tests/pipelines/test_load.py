@@ -196,6 +196,45 @@ def test_bytes_that_are_no_utf8_are_told_with_their_place(tmp_path: Path) -> Non
         load(tmp_path / "p.yaml")
 
 
+SMALL_FILES = {
+    "a program": b"\x7fELF\x02\x01\x01\0\0" + bytes(range(256)) * 20,
+    "a picture": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "UTF-16": "version: 1\n".encode("utf-16"),
+    "a NUL": b"version: 1\ntarget: ma\0in\n",
+    "ten megabytes": b"version: 1\n" + b"# \n" * (10 << 20),
+    "an object of Python": b"version: !!python/object/apply:os.system ['touch relay-was-here']\n",
+    "a name of Python": b"!!python/name:os.system\n",
+    "a set": b"version: 1\ntasks: !!set {a, b}\n",
+    "an alias of itself": b"version: 1\ntasks: &a [*a]\n",
+    "a key that stands twice, once in quotes": b"version: 1\n'version': 1\n",
+    "a document that is begun and empty": b"version: 1\n---\n",
+    "an octal number": b"version: 0o1\n",
+    "a mark in the middle": "version: 1\n\ufefftarget: main\n".encode(),
+    "nothing": b"",
+    "a comment": b"# soon\n",
+    "a list": b"- version: 1\n",
+    "a quote that is not closed": b'version: 1\ntarget: "main\nroles: {}\n',
+}
+
+
+@pytest.mark.parametrize("what", SMALL_FILES)
+def test_any_file_gets_a_sentence_with_its_place(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is handed over: told, quickly, and nothing of it is carried out."""
+    monkeypatch.chdir(tmp_path)
+    Path("p.yaml").write_bytes(SMALL_FILES[what])
+    with pytest.raises(PipelineError) as caught:
+        load("p.yaml")
+    assert all(problem.line >= 1 and problem.what and problem.hint for problem in caught.value.problems)
+    assert all(str(problem).isprintable() for problem in caught.value.problems)
+    assert [path.name for path in tmp_path.iterdir()] == ["p.yaml"]
+
+
+def test_a_quote_that_is_not_closed_is_told_where_it_begins(complaints: Complain) -> None:
+    """Not where the file ends."""
+    (line,) = complaints('version: 1\ntarget: "main\nroles: {}\n')
+    assert line.startswith("p.yaml:2:9: ") and "a quote that is not closed" in line
+
+
 def test_a_mark_at_the_start_of_the_file_and_windows_lines_do_no_harm(small: str, tmp_path: Path) -> None:
     """What editors of other systems write."""
     (tmp_path / "p.yaml").write_bytes(b"\xef\xbb\xbf" + small.replace("\n", "\r\n").encode())
