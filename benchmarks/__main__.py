@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ class Benchmark:
     about: str
     base: str
     rounds: int
+    files: int  # of the repository; 0 where there is none
     opened: Callable[[Ground, int], Any]  # a context manager of list[Way]
 
 
@@ -40,14 +42,14 @@ def _kept(make: Callable[[Ground, int], list[Way]]) -> Callable[[Ground, int], A
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
-    "cli": Benchmark("CPU time of commands that only look", cli.BASE, 20, _kept(cli.ways)),
-    "call": Benchmark("one tool call in a running container", call.BASE, 20, lambda on, files: call.opened(on)),
+    "cli": Benchmark("CPU time of commands that only look", cli.BASE, 20, 0, _kept(cli.ways)),
+    "call": Benchmark("one tool call in a running container", call.BASE, 20, 0, lambda on, files: call.opened(on)),
     "start": Benchmark(
-        "a container to its first answer, and away", start.BASE, 10, _kept(lambda on, _: start.ways(on))
+        "a container to its first answer, and away", start.BASE, 10, 0, _kept(lambda on, _: start.ways(on))
     ),
-    "turn": Benchmark("a turn of 20 tool calls", turn.BASE, 5, _kept(turn.ways)),
-    "gate": Benchmark("the test command on a fresh tree", gate.BASE, 5, _kept(gate.ways)),
-    "whole": Benchmark("a whole run of one change", whole.BASE, 3, _kept(whole.ways)),
+    "turn": Benchmark("a turn of 20 tool calls", turn.BASE, 5, 1000, _kept(turn.ways)),
+    "gate": Benchmark("the test command on a fresh tree", gate.BASE, 5, 1000, _kept(gate.ways)),
+    "whole": Benchmark("a whole run of one change", whole.BASE, 3, 10000, _kept(whole.ways)),
 }
 
 
@@ -56,12 +58,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without one")
     parser.add_argument("--rounds", type=int, help="samples of each way (one more is taken and dropped)")
-    parser.add_argument("--files", type=int, default=1000, help="files of the repository (turn, gate, whole)")
+    parser.add_argument("--files", type=int, help="files of the repository (turn, gate: 1000; whole: 10000)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON too")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHMARKS]
-    if unknown or (options.rounds is not None and options.rounds < 1) or options.files < 100:
+    if (
+        unknown
+        or (options.rounds is not None and options.rounds < 1)
+        or (options.files is not None and options.files < 100)
+    ):
         parser.error(f"unknown: {', '.join(unknown)}" if unknown else "--rounds is at least 1, --files at least 100")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ground() as on:
         found: dict[str, Any] = {"machine": machine(on), "benchmarks": {}}
         print(*(f"{key}: {value}" for key, value in found["machine"].items()), sep="\n")
@@ -79,14 +86,15 @@ def main() -> int:
     return 0
 
 
-def measured(on: Ground, name: str, rounds: int | None, files: int) -> dict[str, Any]:
+def measured(on: Ground, name: str, rounds: int | None, asked: int | None) -> dict[str, Any]:
     """One benchmark, printed and as plain values."""
     chosen = BENCHMARKS[name]
+    files = chosen.files and (asked or chosen.files)
     with chosen.opened(on, files) as ways:
         before = os.getloadavg()[0]
         found = rows(interleaved(ways, rounds or chosen.rounds), chosen.base)
         load = [round(before, 1), round(os.getloadavg()[0], 1)]
-    size = f", {files} files" if name in ("turn", "gate", "whole") else ""
+    size = f", {files} files" if files else ""
     print(f"\n{name}: {chosen.about}{size} (load {load[0]} to {load[1]}; times in ms, ratios to {chosen.base})")
     print(*table(found), sep="\n", flush=True)
     return {"files": files, "load": load, "base": chosen.base, "rows": [asdict(row) for row in found]}
@@ -117,4 +125,7 @@ def machine(on: Ground) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from benchmarks.ground import Ground, run
+from benchmarks.ground import LABELS, Ground, run
 from benchmarks.measure import Phases, Watch, Way, check
 
 BASE = "relay"
@@ -23,14 +23,16 @@ def opened(ground: Ground) -> Iterator[list[Way]]:
         sandbox = stack.enter_context(ground.engine.start(ground.spec()))
         ways = [Way(BASE, lambda: _relay(sandbox))]
         if ground.docker_cli:
-            name = run("docker", "run", "-d", "--rm", "--network=none", ground.image, "sleep", "infinity")
+            name = run("docker", "run", "-d", "--rm", *ground.bare, ground.image, "sleep", "infinity")
             idle = name.decode().strip()
             stack.callback(run, "docker", "rm", "-f", idle)
             ways.append(Way("docker exec", lambda: _docker_exec(idle)))
         if ground.docker_py:
             client = ground.docker_py.from_env()
             stack.callback(client.close)
-            container = client.containers.run(ground.image, ["sleep", "infinity"], detach=True, network_mode="none")
+            container = client.containers.run(
+                ground.image, ["sleep", "infinity"], detach=True, network_mode="none", labels=LABELS
+            )
             stack.callback(container.remove, force=True)
             ways.append(Way("docker-py", lambda: _docker_py(container)))
         yield ways

@@ -75,7 +75,7 @@ def _naive(ground: Ground, repository: Path) -> Phases:
         run("git", "-C", repository, "worktree", "add", "-q", "--detach", work, "main")
     with watch("run"):
         mount, shell = f"{work}:/work", ("sh", "-c", TESTS)
-        said = run("docker", "run", "--rm", "--network=none", "-v", mount, "-w", "/work", ground.image, *shell)
+        said = run("docker", "run", "--rm", *ground.bare, "-v", mount, "-w", "/work", ground.image, *shell)
     with watch("removal"):
         run("git", "-C", repository, "worktree", "remove", "--force", work)
     check(b"1 passed" in said, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -15,10 +16,10 @@ from runner.opened import sandbox_ids
 from sandbox import debian
 from sandbox.base import SandboxSpec
 from sandbox.docker import Engine, connect
-from sandbox.reap import reap
+from sandbox.reap import owner_labels, reap
 from sandbox.workspace import Backend, probe
 
-LABELS = {"relay.kind": "benchmark"}
+LABELS = {**owner_labels(), "relay.kind": "benchmark"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Ground:
     @property
     def user(self) -> str:
         return f"{self.uid}:{self.gid}"
+
+    @property
+    def bare(self) -> tuple[str, ...]:
+        """What a peer's `docker run` gets: no network, and labels, so that nothing is left behind."""
+        return ("--network=none", *(f"--label={name}={value}" for name, value in LABELS.items()))
 
     def spec(self) -> SandboxSpec:
         """The container of a turn as relay makes it, with nothing mounted."""
@@ -61,16 +67,15 @@ def ground() -> Iterator[Ground]:
         image = engine.image_id(debian.TAG)
         if image is None:
             raise SystemExit(f"relay: {debian.TAG} is not there yet: relay image debian")
-        yield Ground(
-            engine,
-            image,
-            folder,
-            probe(engine, image, folder, uid, gid),
-            uid,
-            gid,
-            shutil.which("docker"),
-            _docker_py(),
-        )
+        backend = probe(engine, image, folder, uid, gid)
+        try:
+            yield Ground(engine, image, folder, backend, uid, gid, shutil.which("docker"), _docker_py())
+        finally:
+            mine = f"relay.pid={os.getpid()}"
+            for container in engine.containers(mine):
+                engine.remove(container.id)
+            for volume in engine.volumes(mine):
+                engine.remove_volume(volume.id)
 
 
 def run(*command: str | Path, stdin: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:

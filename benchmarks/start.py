@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.ground import Ground, run
+from benchmarks.ground import LABELS, Ground, run
 from benchmarks.measure import Phases, Watch, Way, check
 
 BASE = "relay"
@@ -35,7 +35,7 @@ def _relay(ground: Ground) -> Phases:
 def _docker_run(ground: Ground) -> Phases:
     watch = Watch()
     with watch("start"):
-        name = run("docker", "run", "-d", "--network=none", ground.image, "sleep", "infinity").decode().strip()
+        name = run("docker", "run", "-d", *ground.bare, ground.image, "sleep", "infinity").decode().strip()
         said = run("docker", "exec", name, "echo", "hi")
     with watch("removal"):
         run("docker", "rm", "-f", name)
@@ -46,7 +46,7 @@ def _docker_run(ground: Ground) -> Phases:
 def _docker_py(client: Any, ground: Ground) -> Phases:
     watch = Watch()
     with watch("start"):
-        container = client.containers.create(ground.image, ["echo", "hi"], network_mode="none")
+        container = client.containers.create(ground.image, ["echo", "hi"], network_mode="none", labels=LABELS)
         stream = container.attach_socket(params={"stdout": 1, "stream": 1})
         container.start()
         said = stream._sock.recv(100)

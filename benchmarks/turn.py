@@ -128,7 +128,7 @@ def _naive(ground: Ground, files: int) -> Way:
             _git(repository, "worktree", "add", "-q", "--detach", work, "main")
         with watch("start"):
             mount = f"{work}:/work"
-            name = run("docker", "run", "-d", "--network=none", "-v", mount, "-w", "/work", ground.image, "sleep", "1h")
+            name = run("docker", "run", "-d", *ground.bare, "-v", mount, "-w", "/work", ground.image, "sleep", "1h")
             container = name.decode().strip()
         with watch("calls"):
             _calls(
