@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runner.flow import At
+if TYPE_CHECKING:
+    from runner.flow import At
+
 
 GATE_NOTES = "refs/notes/relay/gate"
 LETTERS = "abcdefghijkmnpqrstuvwxyz"
