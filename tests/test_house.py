@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # The one module (or folder) that may import an outside library.
 DOORS: dict[str, str | tuple[str, ...]] = {
     "yaml": "pipelines/load.py",
-    "docker": "sandbox/docker.py",
+    "docker": "sandbox/docker/",
     "git": "runner/git/",
     "dbos": "runner/engine.py",
     "sqlalchemy": "runner/engine.py",

@@ -1,4 +1,4 @@
-"""The engine: the only module that speaks to Docker. Each method is one request, or start to end of one container.
+"""The engine: connections, containers and volumes. Each method is one request, or start to end of one container.
 
 Whatever the engine refuses or leaves unanswered comes out as SandboxError, in a sentence with what to do.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,11 +17,11 @@ from typing import Any, Self, cast
 import docker
 import docker.constants
 import docker.errors
-import requests.exceptions
-import urllib3.exceptions
 
 from sandbox import command as commands
 from sandbox.base import CommandRun, SandboxError, SandboxSpec
+from sandbox.docker.asking import REFUSALS, asking
+from sandbox.docker.images import Images
 from sandbox.door import Door
 from sandbox.harden import create_request
 from sandbox.reap import owner_labels
@@ -32,13 +32,6 @@ from sandbox.wire import SocketAdapter
 
 _ANSWER = 60.0  # seconds that one request may take
 _WORK = 1800.0  # seconds that the engine may work on an image, or on removing what a container wrote
-_REFUSALS = (
-    docker.errors.DockerException,
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    ValueError,  # half an answer is no JSON
-    OSError,
-)
 _PIECE = 256 * 1024
 _OLDEST = docker.constants.MINIMUM_DOCKER_API_VERSION
 
@@ -52,7 +45,7 @@ def connect(*, environ: Mapping[str, str] | None = None) -> Engine:
         version = str(client.version(api_version=False)["ApiVersion"])
         client.close()
         return Engine(_client(where, version, _ANSWER), _client(where, version, _WORK))
-    except (*_REFUSALS, KeyError, TypeError) as error:
+    except (*REFUSALS, KeyError, TypeError) as error:
         if client is not None:
             client.close()
         raise SandboxError(_no_engine(where, str(error))) from error
@@ -74,19 +67,7 @@ def _no_engine(where: str, said: str) -> str:
     return f"the Docker engine at {where} does not answer: `systemctl start docker`, or set DOCKER_HOST ({said})"
 
 
-@contextlib.contextmanager
-def _asking(what: str) -> Iterator[None]:
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise SandboxError(f"{what}: {error.explanation or error}") from error
-    except _REFUSALS as error:
-        raise SandboxError(
-            f"{what}: the Docker engine does not answer ({error}): see that it runs (`docker version`), then go on"
-        ) from error
-
-
-class Engine:
+class Engine(Images):
     """An open connection to the engine; safe to share between threads. Close it, or use `with`."""
 
     def __init__(self, client: docker.APIClient, patient: docker.APIClient) -> None:
@@ -110,7 +91,7 @@ class Engine:
     def info(self) -> EngineInfo:
         """Version, cgroup version, size and missing limits. Asked once."""
         if self._info is None:
-            with _asking("cannot ask the engine about itself"):
+            with asking("cannot ask the engine about itself"):
                 said: dict[str, Any] = self._client.info()
             limits = {"memory": "MemoryLimit", "swap": "SwapLimit", "cpus": "CpuCfsQuota", "pids": "PidsLimit"}
             self._info = EngineInfo(
@@ -172,7 +153,7 @@ class Engine:
 
     def create_raw(self, request: Mapping[str, object]) -> str:
         """A container from the engine's own JSON; its id."""
-        with self._door.passed(), _asking(f"cannot make a container of {request['Image']}"):
+        with self._door.passed(), asking(f"cannot make a container of {request['Image']}"):
             made = self._client.create_container_from_config(dict(request))  # type: ignore[no-untyped-call]
         return cast(str, made["Id"])
 
@@ -182,17 +163,17 @@ class Engine:
 
     def attach(self, container: str) -> Stream:
         """The streams of a container's main process; attach before it starts, so that nothing is lost."""
-        with _asking("cannot attach to a container"):
+        with asking("cannot attach to a container"):
             params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             return hijacked(self._client.attach_socket(container, params=params))
 
     def start_container(self, container: str) -> None:
-        with _asking("cannot start a container"):
+        with asking("cannot start a container"):
             self._client.start(container)
 
     def state(self, container: str) -> ContainerState | None:
         """What became of a container, None when there is none of that id."""
-        with _asking("cannot inspect a container"):
+        with asking("cannot inspect a container"):
             try:
                 said = self._client.inspect_container(container)["State"]
             except docker.errors.NotFound:
@@ -201,18 +182,18 @@ class Engine:
 
     def settle(self, container: str, *, wait: float) -> ContainerState | None:
         """The state of a container whose stream has ended, given up to `wait` seconds to be booked by the engine."""
-        with contextlib.suppress(*_REFUSALS):
+        with contextlib.suppress(*REFUSALS):
             self._client.wait(container, timeout=cast("Any", wait))
         return self.state(container)
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Everything the engine says about a container."""
-        with _asking("cannot inspect a container"):
+        with asking("cannot inspect a container"):
             return cast("dict[str, Any]", self._client.inspect_container(container))
 
     def kill(self, container: str) -> None:
         """End every process of a container now; nothing happens when it is over already."""
-        with _asking("cannot kill a container"), contextlib.suppress(docker.errors.NotFound):
+        with asking("cannot kill a container"), contextlib.suppress(docker.errors.NotFound):
             try:
                 self._client.kill(container)
             except docker.errors.APIError as error:
@@ -223,7 +204,7 @@ class Engine:
         """Kill and remove; nothing happens when there is none. Also what never started."""
         if self.state(container) is None:  # asked first: removing may take long, an engine that is silent is told soon
             return
-        with _asking("cannot remove a container"), contextlib.suppress(docker.errors.NotFound):
+        with asking("cannot remove a container"), contextlib.suppress(docker.errors.NotFound):
             try:
                 self._patient.remove_container(container, force=True, v=True)
             except docker.errors.APIError as error:
@@ -234,13 +215,13 @@ class Engine:
     def containers(self, label: str | None = None, *, volume: str | None = None) -> tuple[Labelled, ...]:
         """Containers in any state with a label (`name` or `name=value`), or with a volume."""
         filters = {key: value for key, value in (("label", label), ("volume", volume)) if value}
-        with _asking("cannot list containers"):
+        with asking("cannot list containers"):
             found = self._client.containers(all=True, filters=filters)
         return tuple(Labelled(each["Id"], each.get("Labels") or {}) for each in found)
 
     def exec_start(self, container: str, command: commands.Command) -> tuple[str, Stream]:
         """Start a command in a running container: the exec's id and its output."""
-        with _asking("cannot start a command"):
+        with asking("cannot start a command"):
             made = self._client.exec_create(
                 container,
                 # One pipe for both outputs: two would come in any order.
@@ -254,7 +235,7 @@ class Engine:
 
     def exec_state(self, execution: str) -> ExecState:
         """Whether an exec runs, and its status. One of a container that is gone does not run and has no status."""
-        with _asking("cannot ask how a command ended"):
+        with asking("cannot ask how a command ended"):
             try:
                 said = self._client.exec_inspect(execution)
             except docker.errors.NotFound:
@@ -263,12 +244,12 @@ class Engine:
 
     def wait(self, container: str) -> int:
         """The exit status of a container of ours, once its script has ended."""
-        with _asking("cannot run a container"):
+        with asking("cannot run a container"):
             return int(self._patient.wait(container)["StatusCode"])
 
     def archive(self, container: str, path: str, limit: int) -> bytes | None:
         """The tar of one path of a running container, cut after `limit` bytes; None when there is no such path."""
-        with _asking("cannot read from a container"):
+        with asking("cannot read from a container"):
             # Not the SDK's `get_archive`: it waits without an end, and goes on reading what nobody wants.
             client: Any = self._client
             url = client._url("/containers/{0}/archive", container)
@@ -285,7 +266,7 @@ class Engine:
 
     def saw_oom(self, container: str) -> bool:
         """Whether the engine saw any process of the container ended for want of memory."""
-        with _asking("cannot read the engine's events"):
+        with asking("cannot read the engine's events"):
             filters = {"container": [container], "event": ["oom"]}
             until: Any = f"{time.time():.6f}"
             events = self._client.events(since=1, until=until, filters=filters, decode=True)
@@ -298,14 +279,14 @@ class Engine:
 
     def create_volume(self, name: str, options: Mapping[str, str], *, labels: Mapping[str, str]) -> None:
         """A volume of the engine's `local` driver, marked as ours. Mounting is tried only when a container starts."""
-        with _asking("cannot make a volume"):
+        with asking("cannot make a volume"):
             self._client.create_volume(
                 name, driver="local", driver_opts=dict(options), labels={**owner_labels(), **labels}
             )
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume with whatever container of ours still holds it; nothing happens when there is none."""
-        with _asking(f"cannot remove the volume {name}"), contextlib.suppress(docker.errors.NotFound):
+        with asking(f"cannot remove the volume {name}"), contextlib.suppress(docker.errors.NotFound):
             try:
                 self._client.remove_volume(name, force=True)
             except docker.errors.APIError as error:
@@ -317,83 +298,6 @@ class Engine:
 
     def volumes(self, label: str) -> tuple[Labelled, ...]:
         """Volumes with a label (`name` or `name=value`); `id` is the name."""
-        with _asking("cannot list volumes"):
+        with asking("cannot list volumes"):
             found = self._client.volumes(filters={"label": label})["Volumes"] or []
         return tuple(Labelled(each["Name"], each.get("Labels") or {}) for each in found)
-
-    # images
-
-    def image_id(self, name: str) -> str | None:
-        """The id of an image, None when the engine does not have it."""
-        config = self.image(name)
-        return None if config is None else str(config["Id"])
-
-    def image(self, name: str) -> dict[str, Any] | None:
-        """Everything the engine says about an image, None when it does not have it."""
-        with _asking(f"cannot inspect the image {name}"):
-            try:
-                return cast("dict[str, Any]", self._client.inspect_image(name))  # type: ignore[no-untyped-call]
-            except docker.errors.ImageNotFound:
-                return None
-
-    def pull(self, name: str, on_line: Callable[[str], None] = lambda line: None) -> str:
-        """Fetch an image from its registry; its id. Raises SandboxError when no registry gives it."""
-        repository, tag = _named(name)
-        with _asking(f"cannot pull {name}"):
-            for said in self._patient.pull(repository, tag=tag, stream=True, decode=True):
-                if "error" in said:
-                    raise SandboxError(f"cannot pull {name}: {said['error']}")
-                if "id" in said and "progressDetail" not in said:
-                    on_line(f"{said['id']}: {said['status']}")
-        found = self.image_id(name)
-        if found is None:
-            raise SandboxError(f"cannot pull {name}: the engine has no such image afterwards")
-        return found
-
-    def load(self, archive: Iterable[bytes], *, tag: str, changes: Sequence[str] = ()) -> str:
-        """An image from the tar of a root file system, with Dockerfile-like `changes`; its id."""
-        repository, name = _named(tag)
-        with _asking(f"cannot import {tag}"):
-            self._patient.import_image_from_stream(archive, repository=repository, tag=name, changes=list(changes))
-        return str(self.image_id(tag))
-
-    def commit(self, container: str, *, tag: str, config: Mapping[str, object]) -> str:
-        """Keep a container's file system as an image; its id. `config` is merged over the container's own."""
-        repository, name = _named(tag)
-        with _asking(f"cannot commit {tag}"):
-            made = self._patient.commit(container, repository=repository, tag=name, conf=dict(config))
-        return str(made["Id"])
-
-    def images(self, label: str | None = None) -> tuple[Labelled, ...]:
-        """Images with a label, or all; one that nothing names any more has no tag."""
-        with _asking("cannot list images"):
-            found = self._client.images(filters={"label": label} if label else {})
-        return tuple(
-            Labelled(
-                id=each["Id"],
-                labels=each.get("Labels") or {},
-                tags=tuple(tag for tag in each.get("RepoTags") or () if tag != "<none>:<none>"),
-                created=each["Created"],
-                size=each["Size"],
-            )
-            for each in found
-        )
-
-    def remove_image(self, image: str) -> bool:
-        """Remove an image or a tag, and no other with it. False when a container or another image uses it."""
-        with _asking(f"cannot remove the image {image}"):
-            try:
-                # Pruning would take a base along that has been made anew meanwhile: somebody may be at work in it.
-                self._patient.remove_image(image, force=False, noprune=True)
-            except docker.errors.ImageNotFound:
-                return True
-            except docker.errors.APIError as error:
-                if error.status_code == 409:
-                    return False
-                raise
-        return True
-
-
-def _named(name: str) -> tuple[str, str]:
-    repository, colon, tag = name.rpartition(":")
-    return (repository, tag) if colon and "/" not in tag else (name, "latest")
