@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.runner.night import Night
 RUN_KEYS = ["run", "outcome", "landing_branch", "target_moved", "bring_in", "cost_usd", "tasks"]
 CHANGE_KEYS = ["id", "title", "outcome", "rounds", "branch", "head", "tree", "landed", "tokens", "cost_usd"]
 ID = re.compile(r"[0-9a-f]{40}")
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def changes_of(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -65,7 +67,7 @@ def test_status_runs_and_show_tell_the_same_as_the_run_did(night: Night) -> None
     status = night.json("status")
     assert {key: status[key] for key in RUN_KEYS} == night.told
     assert list(status) == [*RUN_KEYS, "why", "now"] and status["now"] is None
-    (listed,) = night.json("runs")
+    (listed,) = night.json("runs")["runs"]
     assert {key: listed[key] for key in RUN_KEYS} == night.told
     assert 0 < listed["ended_at"] - listed["started_at"] < 600
     for name, change in changes_of(night.told).items():
@@ -119,3 +121,43 @@ def test_log_prints_every_event_as_a_line_or_as_an_object(night: Night) -> None:
     assert all(one["run"] == night.run for one in objects)
     assert objects[-1]["cost_usd"] is None and lines[-1].endswith("the run is over: needs-human, cost unknown")
     assert len([line for line in lines if "waits" in line and "HTTP 429" in line]) == 1  # said once, of the change
+
+
+VIEWS = (["status"], ["runs"], ["log"], ["cancel"], *(["show", change] for change in ("power-1", "power-2", "hard-1")))
+
+
+def test_nothing_that_a_model_or_a_test_wrote_steers_a_terminal(night: Night, tmp_path: Path) -> None:
+    """Titles, summaries, names and messages are escaped in every view; JSON is plain ASCII."""
+    copy = night.copy(tmp_path)
+    for words in VIEWS:
+        text = copy.relay(*words).stdout
+        assert UNSAFE.findall(text) == [], words
+        assert max(len(line) for line in text.splitlines()) < 1_100, words
+        assert copy.relay(*words, "--json").stdout.isascii()
+    assert UNSAFE.findall(night.stderr) == [] and night.stdout.isascii()
+    shown = copy.relay("show", "hard-1").stdout
+    assert r"\x1b]0;owned\x07" in shown and r"\u202etxt.exe" in shown
+    assert "failed  tests/test_divide.py::test_divide[<img src=x onerror=alert(1)>]" in shown
+
+
+def test_what_is_not_there_is_named_with_what_is(night: Night, tmp_path: Path) -> None:
+    """A run, a change, a log of another machine: exit code 2, never a traceback."""
+    copy = night.copy(tmp_path)
+    for words, said in (
+        (["status", "r20200101-0000-aaaa"], f"there is no run 'r20200101-0000-aaaa'; the runs here: {night.run}"),
+        (
+            ["show", "t9-9"],
+            f"run {night.run} has no change 't9-9'; its changes: power-1, power-2, hard-1, hard-2, same-1",
+        ),
+        (["diff", "../../x"], "there is no run '../..'"),
+        (["report", "--output"], "requires an argument"),
+    ):
+        done = copy.relay(*words)
+        assert (done.returncode, done.stdout) == (2, "") and said in done.stderr
+    (copy.repo / ".git" / "relay" / "runs" / night.run / "log.jsonl").unlink()
+    gone = copy.relay("log")
+    assert gone.returncode == 2 and f"its records are: relay status {night.run}" in gone.stderr
+    (copy.repo / ".git" / "relay" / "runs" / night.run / "frozen.json").unlink()
+    stuck = copy.relay("resume")
+    assert stuck.returncode == 4 and "cannot go on here" in stuck.stderr
+    assert copy.json("status")["outcome"] == "needs-human"

@@ -55,7 +55,7 @@ def test_one_lands_one_does_not_and_one_has_nothing_to_do(tmp_path: Path) -> Non
     assert "gave-up: 1 round used; the last one:" in status
     none = night.relay("pipeline", "run", str(tmp_path / "pipeline.yaml"), "--json")
     assert (none.returncode, list(json.loads(none.stdout))) == (2, ["error", "exit_code"])
-    assert len(night.json("runs")) == 1
+    assert len(night.json("runs")["runs"]) == 1
 
 
 def test_nothing_to_do_is_no_failure(tmp_path: Path) -> None:
