@@ -5,6 +5,7 @@ Raw JSON of the Docker Engine API (`ContainerCreate`), so that what is asked can
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -46,12 +47,16 @@ fi 2>/dev/null
 """
 
 
-def _tmpfs(spec: SandboxSpec) -> dict[str, str]:
+def _tmpfs(spec: SandboxSpec, volumes: Sequence[str]) -> dict[str, str]:
+    """The writable places. What the image declares as a volume is one too, of a size: the engine's would have none."""
     uid, gid = spec.user.split(":")
     size = max(64 * _MIB, min(1024 * _MIB, spec.limits.memory // 4))
     # exec: scripts in pytest's tmp_path and compiled tests must run; a tmpfs is noexec by default.
     common = "rw,exec,nosuid,nodev"
+    taken = {mount.target for mount in spec.mounts}
+    declared = {posixpath.normpath(path) for path in volumes} - taken
     return {
+        **dict.fromkeys(sorted(declared), f"{common},size={size},mode=1777"),
         "/tmp": f"{common},size={size},mode=1777",
         HOME: f"{common},size={size},mode=0700,uid={uid},gid={gid}",
         SPOOL: f"{common},size={64 * _MIB},mode=0700,uid={uid},gid={gid}",
@@ -76,8 +81,13 @@ def environment(env: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in {**_DEFAULTS, **env}.items()]
 
 
-def create_request(spec: SandboxSpec, entrypoint: Sequence[str], *, cpus: float) -> dict[str, object]:
-    """The hardened container for `spec`, running `entrypoint`. `cpus` is what the engine has: more is refused by it."""
+def create_request(
+    spec: SandboxSpec, entrypoint: Sequence[str], *, cpus: float, volumes: Sequence[str] = ()
+) -> dict[str, object]:
+    """The hardened container for `spec`, running `entrypoint`.
+
+    `cpus` is what the engine has: more is refused by it. `volumes` are those that the image declares.
+    """
     limits = spec.limits
     return {
         "Image": spec.image,
@@ -111,7 +121,7 @@ def create_request(spec: SandboxSpec, entrypoint: Sequence[str], *, cpus: float)
                 {"Name": "nofile", "Soft": 16384, "Hard": 16384},
                 {"Name": "fsize", "Soft": 8 * 1024 * _MIB, "Hard": 8 * 1024 * _MIB},
             ],
-            "Tmpfs": _tmpfs(spec),
+            "Tmpfs": _tmpfs(spec, volumes),
             "Mounts": [mount_request(mount) for mount in spec.mounts],
             "LogConfig": {"Type": "none", "Config": {}},
         },

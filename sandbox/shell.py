@@ -105,6 +105,8 @@ class Shell:
                 self._send(b"%d\n%s" % (len(text), text), _START)
         except SandboxDied:
             said = self._noise.decode(errors="replace").strip() or "it said nothing"
+            if "exec /bin/sh failed" in said:  # the words of the init that the engine puts before it
+                raise SandboxError("the image has no /bin/sh: name one that has in `sandbox: image`") from None
             raise SandboxError(f"the image cannot run relay's agent: {said}") from None
         self.agent = "python" if word == b"ready python" else "sh"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,23 @@ class EngineInfo:
     runtimes: tuple[str, ...]
     security: tuple[str, ...]
     missing: tuple[str, ...]
+
+
+_LIMITS = {"memory": "MemoryLimit", "swap": "SwapLimit", "cpus": "CpuCfsQuota", "pids": "PidsLimit"}
+
+
+def engine_info(said: Mapping[str, Any]) -> EngineInfo:
+    """From the engine's own JSON (Docker Engine API, `SystemInfo`)."""
+    return EngineInfo(
+        version=said["ServerVersion"],
+        cgroup=said.get("CgroupVersion", "1"),
+        storage=said["Driver"],
+        cpus=float(said["NCPU"]),
+        memory=int(said["MemTotal"]),
+        runtimes=tuple(sorted(said.get("Runtimes", {}))),
+        security=tuple(said.get("SecurityOptions") or ()),
+        missing=tuple(name for name, key in _LIMITS.items() if not said.get(key)),
+    )
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ def probe(engine: Engine, image: str, where: Path, uid: int, gid: int) -> Backen
             reasons.append(f"{kind}: {error}")
         finally:
             remove_tree(home)
+    overlay, copy = (reason.partition(": ")[2] for reason in reasons)
+    if overlay == copy:  # nothing to do with files
+        raise SandboxError(copy)
     told = "; ".join(reasons)
     raise SandboxError(f"the Docker engine cannot share {where} with a container; is it on another machine? ({told})")
 

@@ -27,7 +27,7 @@ from sandbox.harden import create_request
 from sandbox.reap import owner_labels
 from sandbox.shell import Shell, entrypoint
 from sandbox.stream import Stream, hijacked
-from sandbox.values import ContainerState, EngineInfo, ExecState, Labelled
+from sandbox.values import ContainerState, EngineInfo, ExecState, Labelled, engine_info
 from sandbox.wire import SocketAdapter
 
 _ANSWER = 60.0  # seconds that one request may take
@@ -92,18 +92,7 @@ class Engine(Images):
         """Version, cgroup version, size and missing limits. Asked once."""
         if self._info is None:
             with asking("cannot ask the engine about itself"):
-                said: dict[str, Any] = self._client.info()
-            limits = {"memory": "MemoryLimit", "swap": "SwapLimit", "cpus": "CpuCfsQuota", "pids": "PidsLimit"}
-            self._info = EngineInfo(
-                version=said["ServerVersion"],
-                cgroup=said.get("CgroupVersion", "1"),
-                storage=said["Driver"],
-                cpus=float(said["NCPU"]),
-                memory=int(said["MemTotal"]),
-                runtimes=tuple(sorted(said.get("Runtimes", {}))),
-                security=tuple(said.get("SecurityOptions") or ()),
-                missing=tuple(name for name, key in limits.items() if not said.get(key)),
-            )
+                self._info = engine_info(self._client.info())
         return self._info
 
     # sandboxes and gates
@@ -149,7 +138,8 @@ class Engine(Images):
     def create(self, spec: SandboxSpec, main: Sequence[str]) -> str:
         """A hardened container, marked as made by this process, not yet started; its id."""
         owned = replace(spec, labels={**owner_labels(), **spec.labels})
-        return self.create_raw(create_request(owned, main, cpus=self.info().cpus))
+        volumes = ((self.image(spec.image) or {}).get("Config") or {}).get("Volumes") or ()
+        return self.create_raw(create_request(owned, main, cpus=self.info().cpus, volumes=tuple(volumes)))
 
     def create_raw(self, request: Mapping[str, object]) -> str:
         """A container from the engine's own JSON; its id."""

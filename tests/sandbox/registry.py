@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,7 @@ class Registry:
     """Serves an image of one layer with one file; `content` is what it holds now, `asked` how often it was asked."""
 
     def __init__(self) -> None:
-        self.content = b"first"
+        self.content = uuid.uuid4().bytes
         self.asked = 0
         self._blobs: dict[str, bytes] = {}
         registry = self

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import docker, shell
+from sandbox import shell
 from sandbox.access import HostAccess
 from sandbox.base import SandboxError, SandboxSpec
 from sandbox.docker import Engine, connect
@@ -87,7 +87,7 @@ def test_an_engine_that_falls_silent_under_a_command_is_told(
         sandbox = silent.start(made)
         assert sandbox.exec("echo hi", timeout=10).output == b"hi\n"
         wire.silence()
-        monkeypatch.setattr(docker, "_ANSWER", 0.5)
+        monkeypatch.setattr("sandbox.docker.engine._ANSWER", 0.5)
         monkeypatch.setattr(silent._client, "timeout", 0.5)  # what was slow until now may have been
         with pytest.raises(SandboxError, match=GOES_ON):
             sandbox.exec("echo hi", timeout=0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -76,6 +77,24 @@ def test_a_turns_container_is_hard(engine: Engine, room: Room, monkeypatch: pyte
     with engine.start(spec) as sandbox:
         assert_hard(engine.inspect(sandbox.id), mounts={"/work"})
         assert KEY.encode() not in sandbox.exec("env; cat /proc/*/environ 2>/dev/null", timeout=10).output
+
+
+def test_a_volume_that_an_image_declares_is_in_memory_and_has_a_size(engine: Engine, spec: MakeSpec) -> None:
+    """The engine would make one on its own disk, without a bound, for every container."""
+    made = spec()
+    tag = f"relay-test/volume:{uuid.uuid4().hex[:8]}"
+    container = engine.create_raw({"Image": made.image, "Cmd": ["true"]})
+    try:
+        engine.commit(container, tag=tag, config={"Volumes": {"/var/lib/data": {}}})
+    finally:
+        engine.remove(container)
+    try:
+        with engine.start(replace(made, image=tag)) as sandbox:
+            assert engine.inspect(sandbox.id)["Mounts"] == []
+            done = sandbox.exec("head -c 999999999 /dev/zero >/var/lib/data/fill; echo $?", timeout=30)
+        assert b"No space left" in done.output and done.output.endswith(b"1\n")
+    finally:
+        assert engine.remove_image(tag)
 
 
 def test_a_gates_container_is_hard(engine: Engine, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from sandbox.docker import Engine, connect
 from sandbox.environments import list_environments, prune
 from sandbox.harden import PREPARE, setup_request
 from sandbox.image import Environment, SetupFailed, build_environment, ensure_image
-from sandbox.workspace import Backend
+from sandbox.workspace import Backend, probe
 from tests.sandbox.registry import Registry
 from tests.sandbox.room import GID, UID, Room
 
@@ -205,8 +205,11 @@ def _image(engine: Engine, base: str, tag: str, word: str) -> str:
         engine.remove(container)
 
 
-def test_a_registry_is_asked_as_often_as_the_policy_says(engine: Engine) -> None:
-    """missing: once. never: not at all. always: each time, and what is newer there is taken."""
+def test_a_registry_is_asked_as_often_as_the_policy_says(engine: Engine, place: Path) -> None:
+    """missing: once. never: not at all. always: each time, and what is newer there is taken.
+
+    This one has no sh, which is told as that.
+    """
     with Registry() as registry:
         name = f"127.0.0.1:{registry.port}/relay-test:1"
         lines: list[str] = []
@@ -214,20 +217,23 @@ def test_a_registry_is_asked_as_often_as_the_policy_says(engine: Engine) -> None
         def ensure(pull: Literal["missing", "never", "always"]) -> str:
             return ensure_image(engine, name, pull=pull, on_line=lines.append)
 
+        pulled: list[str] = []
         try:
             with pytest.raises(SandboxError, match="`pull: never` forbids"):
                 ensure("never")
             assert registry.asked == 0
-            first = ensure("missing")
+            pulled.append(ensure("missing"))
             asked = registry.asked
             assert asked > 0 and lines[0] == f"pulling {name}"
-            registry.content = b"second"
-            assert ensure("missing") == first == ensure("never") and registry.asked == asked
-            second = ensure("always")
-            assert second != first and registry.asked > asked
-            assert engine.remove_image(first)
+            registry.content = uuid.uuid4().bytes
+            assert ensure("missing") == pulled[0] == ensure("never") and registry.asked == asked
+            pulled.append(ensure("always"))
+            assert pulled[1] != pulled[0] and registry.asked > asked
+            with pytest.raises(SandboxError, match=r"^the image has no /bin/sh"):
+                probe(engine, pulled[1], place, UID, GID)
         finally:
-            engine.remove_image(name)
+            kept = [image for image in pulled if not engine.remove_image(image)]
+            assert kept == []
     with pytest.raises(SandboxError, match="cannot pull"):
         ensure("always")
 
