@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,7 @@ def test_notes_in_folders_of_two_digits_are_found_and_kept(
 
 _WRITER = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from runner.git.notes import add
 from runner.git.repo import open_repository
@@ -161,3 +163,20 @@ def test_no_line_is_lost_between_four_writers(repository: Repository) -> None:
     ]
     assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
     assert len(notes.read(repository, NOTES, tree)) == 40
+
+
+def test_no_entry_is_lost_between_a_run_and_its_user(repository: Repository) -> None:
+    """The user's word may come at any moment: both write into the same journal, and both are there."""
+    journal = Journal(repository, "refs/relay/runs/r1/changes/c1")
+
+    def write(who: str) -> None:
+        for number in range(8):
+            journal.append(f"{who}.{number}", {"kind": "turn", "who": who})
+
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(write, who) for who in ("run", "user", "other")]:
+            done.result()
+    keys = [entry.key for entry in journal.entries()]
+    assert len(keys) == 24
+    for who in ("run", "user", "other"):
+        assert [key for key in keys if key.startswith(who)] == [f"{who}.{number}" for number in range(8)]
