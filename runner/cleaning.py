@@ -6,10 +6,11 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from runner.git.repo import Repository
-from runner.lock import Holder, locked
+from runner.lock import Holder, cache_alone, locked
 from runner.outcomes import OVER
 from runner.places import cache_home
 from runner.view import list_runs
@@ -21,9 +22,13 @@ CACHED = ("bases", "layers", "packs")
 
 
 def clean(repository: Repository, environ: Mapping[str, str], *, cache: bool, dry_run: bool) -> tuple[str, ...]:
-    """Remove what no run needs, and say what it was. Raises Locked while a run works on the repository."""
+    """Remove what no run needs, and say what it was.
+
+    Raises Locked while a run works on the repository, or, with `cache`, anywhere over the user's cache.
+    """
     with (
         locked(repository.state / "lock", Holder("clean", os.getpid(), socket.gethostname(), time.time())),
+        cache_alone(cache_home(environ)) if cache else nullcontext(),
         connect(environ=environ) as engine,
     ):
         gone = [] if dry_run else [f"container or volume {each[:24]}" for each in reap(engine)]

@@ -35,6 +35,41 @@ class Locked(Exception):
         self.holder = holder
 
 
+class CacheUsed(Locked):
+    """A session works over directories of the cache, which all repositories of a user share."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.args = ("a run, perhaps of another repository, works over relay's cache: clean it when that has ended",)
+
+
+@contextmanager
+def cache_used(cache: Path) -> Iterator[None]:
+    """Keep the cache from being cleaned for the `with` block; any number of sessions can."""
+    with _cache_lock(cache) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def cache_alone(cache: Path) -> Iterator[None]:
+    """Nobody uses the cache during the `with` block. Raises CacheUsed at once when somebody does."""
+    with _cache_lock(cache) as descriptor:
+        if not any(_taken(descriptor, pause) for pause in PAUSES):
+            raise CacheUsed
+        yield
+
+
+@contextmanager
+def _cache_lock(cache: Path) -> Iterator[int]:
+    cache.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(cache / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def locked(path: Path, holder: Holder) -> Iterator[None]:
     """Hold the lock file at `path` for the `with` block. Raises Locked at once when somebody else does."""

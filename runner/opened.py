@@ -18,6 +18,7 @@ from runner.git.command import GitError
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.limits import Limit
+from runner.lock import cache_used
 from runner.places import cache_home
 from runner.redact import known_secrets, mask, mask_values
 from runner.report.log import bindings, log
@@ -92,6 +93,7 @@ def opened(
     folder, budget = state_of(repository, run), pipeline.budget
     limit = Limit(budget.max_cost, budget.max_tokens, budget.max_time)
     with ExitStack() as stack:
+        stack.enter_context(cache_used(cache_home(environ)))
         engine = stack.enter_context(connect(environ=environ))
         stack.callback(sweep, engine)
         reap(engine)
