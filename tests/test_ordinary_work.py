@@ -18,8 +18,15 @@ CODE, CHECK, LOOK, LAND = {"implement": "implementer"}, {"test": "tests"}, {"rev
 
 
 def test_a_bug_fix_that_adds_a_test_to_an_old_test_file_lands_in_one_round(tmp_path: Path) -> None:
-    """No permission is needed; an approval that forgets the old test file is handed back with its name."""
-    story = play(tmp_path)
+    """No permission is needed; an approval that forgets the old test file is handed back with its name.
+
+    That another gate, the last one, protects something else makes no difference.
+    """
+    gates = {
+        "tests": {"run": "python -m pytest -q"},
+        "lint": {"run": "python -m py_compile shop.py", "results": "exit-code", "protected-files": ["docs/**"]},
+    }
+    story = play(tmp_path, gates=gates, stages=[CODE, {"test": ["tests", "lint"]}, LOOK, LAND])
     one = "def test_one():\n    assert shop.label(1) == '1 item'\n\n\ndef test_label"
     story.says(
         "implementer",

@@ -14,8 +14,12 @@ from runner.stages.records import GateRecord, PermitRecord, ReviewRecord, TurnRe
 
 
 def evidence_for(context: Context, change: str) -> tuple[told.Evidence, ...]:
-    """Everything since the last turn that ended with a change; turns without one leave the old evidence standing."""
+    """Everything since the last turn that ended with a change; turns without one leave the old evidence standing.
+
+    A verdict that asked for a permission is answered by the permission.
+    """
     found: list[told.Evidence] = []
+    permitted = False
     for entry in reversed(context.change_journal(change).entries()):
         kind = entry.value.get("kind")
         if kind == "turn":
@@ -25,11 +29,13 @@ def evidence_for(context: Context, change: str) -> tuple[told.Evidence, ...]:
             if turn.end != "no-change":
                 break
         elif kind == "gate":
-            found += _gate(context, entry)
+            answered = permitted and entry.value.get("reason") == "needs-permission"
+            found += [] if answered else _gate(context, entry)
         elif kind == "review":
             found += _review(convert(entry.value, ReviewRecord))
         elif kind == "permit":
             permit = convert(entry.value, PermitRecord)
+            permitted = permitted or bool(permit.paths)
             found += [] if permit.paths else [told.PermissionRefused(permit.asked, permit.reason)]
     return tuple(reversed(found))
 

@@ -24,7 +24,7 @@ from runner.git.candidate import Conflict, merge
 from runner.git.history import tree_of
 from runner.git.objects import TreeEntry, listing, write_commit
 from runner.git.trees import write_tree_with
-from runner.stages.baseline import Blamed, baseline_of, keep, together
+from runner.stages.baseline import Blamed, baseline_of, gates_used, keep, together
 from runner.stages.branches import found, head_of, landing_tip
 from runner.stages.context import Context
 from runner.stages.environments import environment_key, environment_of, input_patterns, inputs_of
@@ -107,7 +107,8 @@ def _judge(context: Context, at: At, by: Gate) -> GateRecord:
     given = grants(context, at.change)
     protected = protection_of(context, by, candidate.l_paths)
     outcome = _outcome(context, at, by, candidate, protected, given)
-    seen = touched(context, candidate, protected, given)
+    every = [protection_of(context, gate, candidate.l_paths) for gate in gates_used(context)]
+    seen = touched(context, candidate, every, given)
     return _record(context, at, by, head, outcome, seen)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,13 +40,13 @@ class Trees(Protocol):
     def c_paths(self) -> Mapping[bytes, TreeEntry]: ...
 
 
-def touched(context: Context, trees: Trees, protected: Protection, given: Grants) -> Touched:
-    """What the reviewers and the user have to be told of the candidate."""
+def touched(context: Context, trees: Trees, protections: Sequence[Protection], given: Grants) -> Touched:
+    """What the reviewers and the user have to be told of the candidate: of what any gate of the pipeline protects."""
     changed = changed_paths(trees.l_paths, trees.c_paths)
     hosts = host_paths(changed, context.named)
     allowed = matching(given.by_user, hosts) if given.by_user else frozenset()
-    acknowledge = to_acknowledge(trees.l_paths, trees.c_paths, protected)
-    guarded = protected_changes(trees.l_paths, trees.c_paths, protected)
+    acknowledge = sorted({p for each in protections for p in to_acknowledge(trees.l_paths, trees.c_paths, each)})
+    guarded = sorted({p for each in protections for p in protected_changes(trees.l_paths, trees.c_paths, each)})
     told = flags(
         [_file(context, path, trees) for path in changed],
         protected=guarded,

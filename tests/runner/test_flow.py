@@ -122,6 +122,22 @@ def test_rounds_are_bounded_and_then_the_change_is_given_up() -> None:
     assert "2 red" in result.why
 
 
+def test_the_users_own_permission_is_taken_when_no_round_is_left() -> None:
+    """A model's is not: each of both is one more round, and only a user cannot go on for ever."""
+    stages = (STAGES[0], Stage("code", "implement", ("implementer",), max_rounds=1), *STAGES[2:])
+    asked = Judged("failed", "needs-permission")
+    assert _one(Script(verdicts=[asked], permits=[Answered("yes", by_user=True)]), stages).outcome == "landed"
+    assert _one(Script(verdicts=[asked], permits=[Answered("yes")]), stages).outcome == "gave-up"
+    forever = Script(verdicts=[asked] * 99, permits=[Answered("yes")] * 99)
+    assert _one(forever).outcome == "gave-up"
+
+
+def test_a_rejected_change_ends_at_its_next_turn() -> None:
+    """Nothing is gated or reviewed any more."""
+    script = Script(turns=[Implemented("done", rejected=True, why="not this way")])
+    assert (_one(script).outcome, script.calls) == ("rejected", ["implement 1", "close rejected"])
+
+
 def test_a_permission_costs_a_round_and_no_implementer_turn() -> None:
     """The same head is gated again after a yes."""
     script = Script(verdicts=[Judged("failed", "needs-permission")], permits=[Answered("yes")])
