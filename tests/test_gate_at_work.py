@@ -123,14 +123,19 @@ def test_a_changed_setup_input_is_asked_for_and_then_gets_its_own_environment(tm
     assert story.record("r1.1.test.tests")["paths"] == ["needs.txt"]
 
 
-def test_a_permitted_setup_input_that_breaks_the_setup_is_the_changes_fault(tmp_path: Path) -> None:
-    """`could-not-run`, with the setup's log as evidence; never `broken`."""
+def test_a_permitted_setup_is_built_anew_for_each_candidate(tmp_path: Path) -> None:
+    """A setup that fails is the change's fault; what an earlier candidate's setup made is not there for a later one."""
     story = play(
-        tmp_path, NEEDS, sandbox=SETUP, stages=[{**CODE, "may-change": ["/needs.txt"]}, {"test": "tests"}, LOOK, LAND]
+        tmp_path,
+        {**NEEDS, "setup.sh": "cp needs.txt /etc/needs\n"},
+        sandbox={"image": "debian", "setup": "sh setup.sh", "setup-inputs": ["setup.sh"]},
+        stages=[{**CODE, "may-change": ["/setup.sh"]}, {"test": "tests"}, LOOK, LAND],
     )
-    story.says("implementer", [write("needs.txt", ""), done()], round=1)
-    story.says("implementer", [write("needs.txt", "two\n"), edit("shop.py", "one", "two"), done()], round=2)
-    story.says("reviewer", approve("needs.txt"))
+    story.says("implementer", [write("setup.sh", "exit 3\n"), done()], round=1)
+    other = [write("setup.sh", "cat other.txt > /etc/needs\n"), write("other.txt", "two\n")]
+    story.says("implementer", [*other, edit("shop.py", "one", "three"), done()], round=2)
+    story.says("implementer", [write("other.txt", "three\n"), done()], round=3)
+    story.says("reviewer", approve("setup.sh"))
     told = story.run()
-    assert (told.code, told.outcome, told.change["rounds"]) == (0, "landed", 2), told.err
-    assert story.verdicts() == [("failed", "could-not-run"), ("passed", None)]
+    assert (told.code, told.outcome, told.change["rounds"]) == (0, "landed", 3), told.err
+    assert story.verdicts() == [("failed", "could-not-run"), ("failed", "red"), ("passed", None)]

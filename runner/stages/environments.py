@@ -32,10 +32,19 @@ def inputs_of(context: Context, tree: str, patterns: Sequence[str] | None = None
 
 
 def environment_key(context: Context, tree: str, *, only_for: str | None = None) -> str:
-    """What an environment is known by. `only_for`: the candidate that alone may use it."""
+    """What an environment is known by. `only_for`: the change that alone may use it, and only for this very tree.
+
+    A setup runs the tree's own code: what an earlier candidate's left behind must not judge a later one.
+    """
     setup, env = context.pipeline.sandbox.setup, context.pipeline.sandbox.env
     inputs = sorted((path_text(path), blob) for path, blob in inputs_of(context, tree).items()) if setup else []
-    parts = (context.image, setup or "", inputs, only_for or "", sorted(env.items()) if setup else [])
+    parts = (
+        context.image,
+        setup or "",
+        inputs,
+        f"{only_for} {tree}" if only_for else "",
+        sorted(env.items()) if setup else [],
+    )
     return hashlib.sha256(encode(parts)).hexdigest()
 
 

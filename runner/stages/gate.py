@@ -136,7 +136,7 @@ def _outcome(context: Context, at: At, by: Gate, candidate: Candidate, protected
         granted=tuple(sorted(path_text(path) for path in lifted)),
         permitted=_permitted(baseline, given),
         inputs=tuple(path_text(path) for path in _changed_inputs(context, candidate) if not given.lifts([path])),
-        environments=(own or environment.key,),
+        environments=(environment_key(context, candidate.tree, only_for=own) if own else environment.key,),
     )
     kept = _kept(context, evidence)
     if kept is not None:
@@ -202,7 +202,7 @@ def _own_environment(context: Context, at: At, candidate: Candidate, given: Gran
     changed = _changed_inputs(context, candidate)
     if not changed or given.lifts(changed) != set(changed):
         return None
-    return environment_key(context, candidate.tree, only_for=f"{context.run}/{at.change}")
+    return f"{context.run}/{at.change}"
 
 
 def _cache_path(context: Context, evidence: Evidence) -> Path:
