@@ -80,7 +80,7 @@ def test_two_gates_run_in_order_and_a_committed_report_never_counts(tmp_path: Pa
     story = play(
         tmp_path,
         gates={
-            "lint": {"run": "python -m py_compile shop.py", "results": "exit-code"},
+            "lint": {"run": "python -m compileall -q .", "results": "exit-code"},
             "tests": {"run": report, "results": {"junit": "build/report.xml"}},
         },
         stages=[CODE, {"test": ["lint", "tests"]}, LOOK, LAND],
