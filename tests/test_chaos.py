@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.lab import PLAIN, Lab, ended, lab
+from tests.chaos.lab import PATIENCE, PLAIN, Lab, ended, lab
 from tests.runner.models.fake_vendor import error
 
 GO_ON = ("resume", "--json")
@@ -85,7 +85,7 @@ def test_a_run_that_is_killed_at_random_goes_on(here: Lab) -> None:
         ("runner.report.log:log", 30),
     ]
     places += [("sandbox.docker:Engine.create_raw", 8), ("sandbox.docker:Engine.remove", 8)]
-    for _ in range(6):
+    for _ in range(5):
         place, most = choose.choice(places)
         ran = here.at(f"{place}:{choose.choice(('before', 'after'))}:{choose.randint(1, most)}", arguments)
         assert ran.code in (-9, 0) or "relay died 3 times" in ran.err, ran
@@ -123,7 +123,7 @@ def test_a_second_process_is_told_who_works_and_cancel_is_final(here: Lab) -> No
     """The holder is named; a cancelled run keeps its branches and never goes on."""
     here.models.keep_waiting("coder double 2")
     first = here.start(*here.beginning())
-    assert here.models.held.wait(120)
+    assert here.models.held.wait(PATIENCE)
     second = here.relay(*GO_ON)
     assert second.code == 5
     assert here.run_id in second.err and f"pid {first.pid}" in second.err
@@ -190,7 +190,7 @@ def test_what_is_down_is_named_and_the_run_goes_on_when_it_is_back(here: Lab) ->
     with closing(Proxy(path)) as engine:
         here.models.keep_waiting("coder double 2")
         process = here.start(*GO_ON, DOCKER_HOST=f"unix://{path}")
-        assert here.models.held.wait(120)
+        assert here.models.held.wait(PATIENCE)
         engine.close()
         here.models.let_go.set()
         ran = ended(process)
@@ -260,7 +260,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(small_disk:
         here.environ["XDG_CACHE_HOME"] = str(tmp_path / "cache")
         here.models.keep_waiting("coder double 2")
         process = here.start(*here.beginning())
-        assert here.models.held.wait(120)
+        assert here.models.held.wait(PATIENCE)
         _fill(small_disk / "filler")
         here.models.let_go.set()
         full = ended(process)

@@ -16,6 +16,7 @@ from tests.runner.models.fake_vendor import Answer, Call, FakeVendor, Json, Requ
 
 HERE = Path(__file__).parent
 RELAY = HERE.parents[1] / ".venv" / "bin" / "relay"
+PATIENCE = 300  # seconds, on a machine that is busy with other tests
 OURS = ("refs/relay/", "refs/heads/relay/", "refs/notes/relay/")
 
 PIPELINE = """\
@@ -171,7 +172,7 @@ class Lab:
             return ended(self.start(*arguments, traps=f"{point}:{signal}"))
         self.models.keep_waiting(point.removeprefix("asked "))
         process = self.start(*arguments)
-        assert self.models.held.wait(120), ended(process)
+        assert self.models.held.wait(PATIENCE), ended(process)
         process.send_signal(Signals[f"SIG{signal}"])
         if signal != "KILL":
             return ended(process)
@@ -237,7 +238,7 @@ class Lab:
 
 
 def ended(process: subprocess.Popen[str]) -> Ran:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     return Ran(process.returncode, out, err)
 
 
