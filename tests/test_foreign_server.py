@@ -109,6 +109,20 @@ def assert_without(left: dict[str, bytes], keys: Sequence[str]) -> None:
     assert [name for name, content in left.items() if any(key.encode() in content for key in keys)] == []
 
 
+def assert_tied(project: Project, change: str) -> None:
+    """A review's comments name path and line where the candidate has them, and else say it in words."""
+    shown = json.loads(project.relay("show", change, "--json").stdout)
+    reviews = [entry for entry in shown["history"] if entry["kind"] == "review"]
+    said = [(each["path"], each["line"], each["body"].partition(":")[0]) for each in reviews[0]["comments"]]
+    assert said == [
+        ("paging.py", 2, "good"),
+        ("paging.py", None, "beyond"),
+        (None, None, "/etc/passwd"),
+        (None, None, "../x"),
+        (None, None, "a\0b"),
+    ]
+
+
 CONTRACT = {  # what each ending tool's turn is offered, arguments in order, `?` for what may be left out
     "spec": {"bash": "command timeout_s?", "read": "path start? end?", "spec": "title body changes"},
     "done": {
@@ -211,6 +225,7 @@ def test_four_vendors_in_one_run_and_no_key_anywhere(project: Project, vendor_se
 
     assert all(offered(about) == CONTRACT[about.role] for about in map(foreign.seen, vendor_server.journal))
     assert_told(answered)
+    assert_tied(project, change["id"])
     about = watch.of(said["run"])
     kinds = [each["Config"]["Labels"]["relay.kind"] for each in about]
     assert kinds.count("turn") >= 5 and kinds.count("gate") >= 4

@@ -79,10 +79,10 @@ _STATUSES: dict[int, ErrorKind] = {
 }
 
 _TO_DO: dict[ErrorKind, str] = {
-    "rate": "the vendor limits requests; relay waits and tries again",
-    "overload": "the vendor is overloaded; relay waits and tries again",
-    "server": "the vendor's server failed; relay tries again",
-    "network": "the connection failed; relay tries again",
+    "rate": "the vendor limits requests",
+    "overload": "the vendor is overloaded",
+    "server": "the vendor's server failed",
+    "network": "the connection failed",
     "quota": "the account's quota or credit is used up: add credit, or name a model in `fallbacks`",
     "auth": "the key was refused: check the environment variable that holds it (`api-key-env`)",
     "context": "the conversation no longer fits into the model's window",
@@ -111,9 +111,10 @@ def refused(
     if wait is None:
         wait = next((_google_delay(entry["retryDelay"]) for entry in details if "retryDelay" in entry), None)
     shown = "error in the stream" if streamed else f"HTTP {status}"
+    to_do = "the address has moved: write the new one into `base-url`" if 300 <= status < 400 else _TO_DO[kind]
     return ModelError(
         kind,
-        f"{spec.model}: {_TO_DO[kind]}. It said ({shown}): {_masked(message, spec.key)}",
+        f"{spec.model}: {to_do}. It said ({shown}): {_masked(message, spec.key)}",
         retry_after=wait,
         status=200 if streamed else status,
         request_id=headers.get("request-id") or headers.get("x-request-id"),

@@ -26,16 +26,6 @@ class Policy:
     max_wait: float = 3600.0
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One request, as it ended. Neither `reply` nor `error`: given up unanswered, since the run was cancelled."""
-
-    number: int
-    seconds: float
-    reply: Reply | None = None
-    error: ModelError | None = None
-
-
 class Cancelled(Exception):
     """The caller's `cancelled` was set while waiting for a model."""
 
@@ -56,45 +46,37 @@ def ask_with_retry(
     max_tokens: int,
     place: Place,
     policy: Policy = Policy(),
-    now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
     random: Callable[[], float] = _random.random,
     on_wait: Callable[[float, str], None] | None = None,
-    on_attempt: Callable[[Attempt], None] | None = None,
     cancelled: Event | None = None,
 ) -> Reply:
     """The reply, after as many attempts as the policy allows.
 
     Only what may pass is tried again (`rate overload server network`). A wait is never shorter than the vendor asked
-    for; one that would break `max_wait` is not begun. `on_wait(seconds, why)` is told before each wait, `on_attempt`
-    after each request, so that each is booked. With `cancelled`, an answer that is still under way is abandoned
-    within a quarter of a second of its being set.
+    for; one that would break `max_wait` is not begun. `on_wait(seconds, why)` is told before each wait. With
+    `cancelled`, an answer that is still under way is abandoned within a quarter of a second of its being set.
 
-    Raises the last attempt's ModelError; Cancelled. `sleep` defaults to waiting for `cancelled`, else time.sleep.
+    Raises the last attempt's ModelError, and where it might have passed why relay gave up; Cancelled. `sleep` defaults
+    to waiting for `cancelled`, else time.sleep.
     """
     pause = sleep or (cancelled.wait if cancelled else time.sleep)
     waited, number = 0.0, 0
     while True:
         number += 1
         _check(cancelled)
-        start = now()
         try:
-            reply = _interruptible(
+            return _interruptible(
                 lambda: model.ask(system, history, tools, max_tokens=max_tokens, place=place), cancelled
             )
-        except Cancelled:
-            _tell(on_attempt, Attempt(number, now() - start))
-            raise
         except ModelError as error:
-            _tell(on_attempt, Attempt(number, now() - start, error=error))
-            wait = delay(policy, number, error.retry_after, random)
-            if not error.retryable or number >= policy.attempts or waited + wait > policy.max_wait:
+            if not error.retryable:
                 raise
+            wait = delay(policy, number, error.retry_after, random)
+            if number >= policy.attempts or waited + wait > policy.max_wait:
+                raise _given_up(error, number, wait, policy) from error
             if on_wait:
                 on_wait(wait, str(error))
-        else:
-            _tell(on_attempt, Attempt(number, now() - start, reply=reply))
-            return reply
         pause(wait)
         waited += wait
 
@@ -107,9 +89,17 @@ def delay(policy: Policy, number: int, asked: float | None, random: Callable[[],
     return ceiling / 2 + random() * ceiling / 2
 
 
-def _tell(on_attempt: Callable[[Attempt], None] | None, attempt: Attempt) -> None:
-    if on_attempt:
-        on_attempt(attempt)
+def _given_up(error: ModelError, number: int, wait: float, policy: Policy) -> ModelError:
+    tries = f"asked {number} {'time' if number == 1 else 'times'}"
+    why = tries if number >= policy.attempts else f"{tries}, and to wait {wait:.0f} s more is longer than relay waits"
+    return ModelError(
+        error.kind,
+        f"{error} (given up: {why})",
+        retry_after=error.retry_after,
+        status=error.status,
+        request_id=error.request_id,
+        reached=error.reached,
+    )
 
 
 def _check(cancelled: Event | None) -> None:

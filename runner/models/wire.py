@@ -48,8 +48,8 @@ def translated(spec: ModelSpec) -> Iterator[None]:
         raise lost(spec, f"No connection: {error or type(error).__name__}", reached=False) from error
     except httpx2.TimeoutException as error:
         raise lost(spec, f"Nothing came for {spec.read_timeout:g} s") from error
-    except RecursionError as error:
-        raise unreadable(spec, "JSON that is nested too deeply") from error
+    except (RecursionError, UnicodeError) as error:  # an SDK that reads the body of an error
+        raise unreadable(spec, f"{type(error).__name__}: {error}") from error
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         raise lost(spec, f"The answer was cut: {error or type(error).__name__}") from error
 

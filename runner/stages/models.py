@@ -75,7 +75,6 @@ def asker(context: Context) -> Ask:
             max_tokens=max_tokens,
             place=place,
             policy=Policy(),
-            now=context.clock,
             on_wait=on_wait,
             cancelled=context.cancelled,
         )

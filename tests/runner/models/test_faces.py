@@ -312,6 +312,18 @@ def test_an_error_in_odd_json_is_an_error(face: Face, vendor_server: FakeVendor)
 
 
 @every_face
+def test_an_answer_that_is_hardly_http_is_an_error(face: Face, vendor_server: FakeVendor) -> None:
+    """Bytes of no charset, no gzip, nothing at all; and a redirect is not followed, so that no key goes elsewhere."""
+    charset = Answer(b"\xff\xfe\xfd", 500, "text/plain; charset=foo")
+    assert failure(face, vendor_server, charset).kind == "server"
+    assert failure(face, vendor_server, Answer(b"hello", headers={"content-encoding": "gzip"})).kind == "network"
+    assert failure(face, vendor_server, Answer(b"", content_type="application/json")).kind == "server"
+    moved = failure(face, vendor_server, Answer(b"", 307, headers={"location": vendor_server.url + "/elsewhere"}))
+    assert moved.kind == "request" and "write the new one into `base-url`" in str(moved)
+    assert len(vendor_server.journal) == 4
+
+
+@every_face
 def test_an_address_is_understood_with_and_without_its_version(face: Face, vendor_server: FakeVendor) -> None:
     """People copy it from anywhere."""
     said = {
