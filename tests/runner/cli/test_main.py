@@ -133,13 +133,20 @@ def test_version() -> None:
         (SandboxError("the engine is down: start it"), 4),
         (GitError("not a repository: go to one"), 4),
         (RefMoved("refs/heads/main", now="a" * 40, expected="b" * 40), 4),
-        (OSError(errno.ENOSPC, "No space left on device", "/x"), 4),
     ],
 )
 def test_an_expected_failure_is_a_sentence_and_its_exit_code(fails, error: Exception, code: int) -> None:  # type: ignore[no-untyped-def]
     """No traceback for what a user can mend."""
     got, said = fails(error)
     assert (got, said) == (code, f"relay: {error}\n")
+
+
+def test_a_full_disk_is_told_with_its_place(fails) -> None:  # type: ignore[no-untyped-def]
+    """The machine's doing, not ours."""
+    assert fails(OSError(errno.ENOSPC, "No space left on device", "/x")) == (
+        4,
+        "relay: the disk takes no more: No space left on device (/x): make room there\n",
+    )
 
 
 def test_an_error_may_bring_its_own_exit_code_and_hint(fails) -> None:  # type: ignore[no-untyped-def]
