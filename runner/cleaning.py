@@ -13,7 +13,7 @@ from runner.git.repo import Repository
 from runner.lock import Holder, cache_alone, locked
 from runner.outcomes import OVER
 from runner.places import cache_home
-from runner.view import list_runs
+from runner.reading import list_runs
 from sandbox.docker import Engine, connect
 from sandbox.overlay import remove_home
 from sandbox.reap import reap

@@ -32,7 +32,7 @@ def command(run: str | None, repo: Path, as_json: bool) -> int:
     """
     from runner.git.repo import open_repository
     from runner.outcomes import OVER
-    from runner.view import read_run
+    from runner.reading import read_run
 
     repository = open_repository(repo)
     name = read_run(repository, run).run

@@ -24,9 +24,9 @@ def command(change: str, repo: Path, as_json: bool) -> int:
     On a terminal, control characters are escaped; into a pipe or file the patch goes byte for byte.
     """
     from runner.git.repo import open_repository
+    from runner.reading import find_change
     from runner.redact import escape_terminal
     from runner.report.patch import patch_of
-    from runner.view import find_change
 
     repository = open_repository(repo)
     found = find_change(repository, change)

@@ -11,13 +11,14 @@ import click
 from runner.cli.options import say_json
 from runner.git.repo import Repository
 from runner.outcomes import EXIT, RunOutcome
+from runner.reading import read_run
 from runner.redact import escape_terminal, one_line
 from runner.report.html import write_report
 from runner.report.live import Live
 from runner.report.plain import Sink, plain
 from runner.report.text import run_lines
 from runner.session import Ended
-from runner.view import read_run, run_json
+from runner.view import run_json
 
 NEXT: Mapping[RunOutcome, str] = {
     "broken": "{why}; go on with: relay resume {run}",

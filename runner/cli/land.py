@@ -22,8 +22,8 @@ def command(run: str | None, repo: Path, as_json: bool) -> int:
     """
     from runner.cli.going import sink
     from runner.git.repo import open_repository
+    from runner.reading import read_run
     from runner.session import bring_in
-    from runner.view import read_run
 
     repository = open_repository(repo)
     view = read_run(repository, run)

@@ -23,9 +23,9 @@ def command(run: str | None, following: bool, repo: Path, as_json: bool) -> int:
     from runner.git.repo import open_repository
     from runner.journals import NotFound
     from runner.lock import owner
+    from runner.reading import read_run
     from runner.report.events import follow, parse_line
     from runner.report.plain import plain_line
-    from runner.view import read_run
 
     repository = open_repository(repo)
     name = read_run(repository, run).run

@@ -25,8 +25,9 @@ def command(run: str | None, repo: Path, max_cost: str | None, as_json: bool) ->
     from runner.cli.going import finish, sink
     from runner.git.repo import open_repository
     from runner.outcomes import EXIT, OVER
+    from runner.reading import read_run
     from runner.session import resume
-    from runner.view import read_run, run_json
+    from runner.view import run_json
 
     repository = open_repository(repo)
     view = read_run(repository, run)

@@ -16,9 +16,10 @@ from runner.cli.options import example, json_option, repo_option, say, say_json
 def command(limit: int, repo: Path, as_json: bool) -> int:
     """List the runs of this repository, newest first: outcome, changes landed, cost."""
     from runner.git.repo import open_repository
+    from runner.reading import list_runs
     from runner.report.digest import headline, money
     from runner.report.text import columns, when
-    from runner.view import list_runs, run_json
+    from runner.view import run_json
 
     runs = list_runs(open_repository(repo), limit)
     if as_json:

@@ -16,9 +16,10 @@ from runner.cli.options import example, json_option, repo_option, say, say_json
 def command(change: str, repo: Path, as_json: bool) -> int:
     """Show CHANGE, written [RUN/]CHANGE: spec, rounds, verdicts with failing tests, reviews, and the next command."""
     from runner.git.repo import open_repository
+    from runner.reading import find_change
     from runner.report.digest import next_command
     from runner.report.text import change_lines, history_json
-    from runner.view import change_json, find_change
+    from runner.view import change_json
 
     repository = open_repository(repo)
     found = find_change(repository, change)

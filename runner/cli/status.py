@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def command(run: str | None, repo: Path, as_json: bool) -> int:
     """Say where RUN (default: the newest) stands: each change, what waits for you, what it cost, what happens now."""
     from runner.git.repo import open_repository
+    from runner.reading import read_run
     from runner.report.text import run_lines
-    from runner.view import read_run, run_json
+    from runner.view import run_json
 
     repository = open_repository(repo)
     view = read_run(repository, run)

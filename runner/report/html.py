@@ -19,12 +19,13 @@ from runner.accounts import total_of
 from runner.agent.outputs import capped
 from runner.git.repo import Repository
 from runner.journals import Entry
+from runner.reading import read_run
 from runner.redact import escape_terminal
 from runner.report.digest import digest, dollars, duration, money, next_command, sentence, thousands, token_counts
 from runner.report.evidence import TestsSeen, log_of, tests_seen
 from runner.report.patch import patch_of
 from runner.stages.records import CloseRecord, GateRecord
-from runner.view import ChangeView, RunView, read_run
+from runner.view import ChangeView, RunView
 
 DIFF_LINES = 2_000  # of one change; the rest is counted
 LINE = 2_000  # characters of one line of a diff

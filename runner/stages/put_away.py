@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from runner.git.refs import RefUpdate, move, read
 from runner.git.repo import Repository
+from runner.reading import read_run
 from runner.stages.names import branch_ref, head_ref
-from runner.view import read_run
 
 DONE = ("landed", "no-change")
 

@@ -11,9 +11,10 @@ from runner.gate.protect import grant_problem, matching, path_bytes, path_text
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.outcomes import OVER
+from runner.reading import find_change
 from runner.stages.names import change_journal_ref
 from runner.stages.records import DecisionRecord, GateRecord
-from runner.view import FoundChange, find_change
+from runner.view import FoundChange
 
 DONE = ("landed", "gave-up", "no-change", "skipped", "cancelled")  # what no word changes any more
 
