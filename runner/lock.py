@@ -76,7 +76,7 @@ def locked(path: Path, holder: Holder) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not any(_taken(descriptor, pause) for pause in PAUSES):
-            raise Locked(_read(path))
+            raise Locked(_named(path))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, encode(holder), 0)
         yield
@@ -108,6 +108,16 @@ def owner(path: Path) -> Holder | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def _named(path: Path) -> Holder | None:
+    """The owner's name; it may be writing it just now."""
+    for pause in PAUSES:
+        time.sleep(pause)
+        found = _read(path)
+        if found is not None:
+            return found
+    return None
 
 
 def _read(path: Path) -> Holder | None:
