@@ -49,13 +49,14 @@ COMMENTS = [
     {"path": "paging.py", "line": 99, "body": "beyond"},
     *({"path": path, "line": 1, "body": "not there"} for path in ("/etc/passwd", "../x", "a\0b")),
 ]
+PYTEST = "{run: python -m pytest -q}"
 PIPELINE = """version: 1
 target: main
 roles:
 {roles}
 sandbox: {{image: debian}}
 gates:
-  tests: {{run: python -m pytest -q}}
+  tests: {gate}
 stages:
 {stages}
 tasks: ["pages() must count a page that is only begun"]
@@ -78,10 +79,15 @@ class Project:
     def state(self) -> Path:
         return self.repo / ".git" / "relay"
 
-    def write(self, roles: Sequence[str], stages: Sequence[str], more: str = "", **keys: str) -> "Project":
+    def write(
+        self, roles: Sequence[str], stages: Sequence[str], more: str = "", gate: str = PYTEST, **keys: str
+    ) -> "Project":
         """The pipeline of a test; `keys` go into the environment of the command."""
         text = PIPELINE.format(
-            roles="\n".join(f"  {role}" for role in roles), stages="\n".join(f"  - {s}" for s in stages), more=more
+            roles="\n".join(f"  {role}" for role in roles),
+            stages="\n".join(f"  - {stage}" for stage in stages),
+            gate=gate,
+            more=more,
         )
         (self.home / "pipeline.yaml").write_text(text)
         return Project(self.home, {**self.environ, **keys})

@@ -272,12 +272,12 @@ def turn(role: str, number: int, replies: int) -> Seen:
     return Seen("", "", (role,), replies, f"## Round {number} of 4", 0, {})
 
 
-def compatible(project: Project, server: FakeVendor, more: str, stages: Sequence[str] = SHORT, **role: str) -> Project:
+def compatible(project: Project, server: FakeVendor, more: str, gate: str = foreign.PYTEST, **role: str) -> Project:
     """A pipeline with one Chat Completions model for everything; `role` adds to the coder."""
     own = "".join(f", {key.replace('_', '-')}: {value}" for key, value in role.items())
     where = f"base-url: '{server.url}', api-key-env: WIRE_0"
     roles = [f"coder: {{model: openai-compatible/m, {where}{own}}}", f"second: {{model: openai-compatible/r, {where}}}"]
-    return project.write(roles, stages, more, **KEYS)
+    return project.write(roles, SHORT, more, gate, **KEYS)
 
 
 def test_an_unknown_price_is_refused_before_anything_starts(project: Project, vendor_server: FakeVendor) -> None:
@@ -311,7 +311,7 @@ def test_a_limit_holds_before_the_call(
         return wire.sse(wire.chat("", Call("bash", {"command": "true"}), usage=counts))
 
     vendor_server.respond = respond
-    project = compatible(project, vendor_server, more)
+    project = compatible(project, vendor_server, more, gate="{run: 'true', results: exit-code}")
     ran = project.run()
     assert ran.returncode == 7, ran.stderr
     assert told(ran)["outcome"] == told(ran)["tasks"][0]["changes"][0]["outcome"] == "budget"
