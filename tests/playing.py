@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.docker import connect
+
 RELAY = Path(__file__).parent.parent / ".venv" / "bin" / "relay"
 
 SHOP = {
@@ -186,6 +188,13 @@ class Play:
     def verdicts(self) -> list[tuple[str, str | None]]:
         """Status and reason of every gate run of the newest run, in order."""
         return [(event["status"], event["reason"]) for event in self.events("gate ended")]
+
+
+def forget_environments(root: Path) -> None:
+    """Remove the images that the setups of a story left."""
+    with connect() as engine:
+        for log in (root / "cache" / "relay" / "extras").glob("*.log"):
+            engine.remove_image(f"relay/env:{log.stem}")
 
 
 def play(

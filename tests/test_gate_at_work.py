@@ -1,8 +1,11 @@
 """What a gate says of work, by report and by exit code, alone and in company, and where setup inputs change."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.playing import SHOP, approve, bash, done, edit, permit, play, write
+import pytest
+
+from tests.playing import SHOP, approve, bash, done, edit, forget_environments, permit, play, write
 
 CODE, LOOK, LAND = {"implement": "implementer"}, {"review": "reviewer"}, {"merge": "squash"}
 
@@ -111,9 +114,16 @@ NEEDS = {
 SETUP = {"image": "debian", "setup": "grep -q . needs.txt && cp needs.txt /etc/needs", "setup-inputs": ["needs.txt"]}
 
 
-def test_a_changed_setup_input_is_asked_for_and_then_gets_its_own_environment(tmp_path: Path) -> None:
+@pytest.fixture
+def with_setup(tmp_path: Path) -> Iterator[Path]:
+    """Where a story with a setup plays; its environments are gone after it."""
+    yield tmp_path
+    forget_environments(tmp_path)
+
+
+def test_a_changed_setup_input_is_asked_for_and_then_gets_its_own_environment(with_setup: Path) -> None:
     """Without a permission the candidate runs in the old environment; with it in its own."""
-    story = play(tmp_path, NEEDS, sandbox=SETUP)
+    story = play(with_setup, NEEDS, sandbox=SETUP)
     story.says("implementer", [write("needs.txt", "two\n"), edit("shop.py", "one", "two"), done()])
     story.says("reviewer", permit("needs.txt"), round=1)
     story.says("reviewer", approve("needs.txt"), round=2)
@@ -123,10 +133,10 @@ def test_a_changed_setup_input_is_asked_for_and_then_gets_its_own_environment(tm
     assert story.record("r1.1.test.tests")["paths"] == ["needs.txt"]
 
 
-def test_a_permitted_setup_is_built_anew_for_each_candidate(tmp_path: Path) -> None:
+def test_a_permitted_setup_is_built_anew_for_each_candidate(with_setup: Path) -> None:
     """A setup that fails is the change's fault; what an earlier candidate's setup made is not there for a later one."""
     story = play(
-        tmp_path,
+        with_setup,
         {**NEEDS, "setup.sh": "cp needs.txt /etc/needs\n"},
         sandbox={"image": "debian", "setup": "sh setup.sh", "setup-inputs": ["setup.sh"]},
         stages=[{**CODE, "may-change": ["/setup.sh"]}, {"test": "tests"}, LOOK, LAND],

@@ -1,8 +1,11 @@
 """What lands while the target moves: conflicts, approvals that survive or do not, `relay land` in all its forms."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.playing import SHOP, Call, Play, approve, bash, done, edit, play, write
+import pytest
+
+from tests.playing import SHOP, Call, Play, approve, bash, done, edit, forget_environments, play, write
 
 CODE, CHECK, LOOK, LAND = {"implement": "implementer"}, {"test": "tests"}, {"review": "reviewer"}, {"merge": "squash"}
 SIGN = {"approve": "human"}
@@ -101,10 +104,17 @@ def test_the_same_trees_on_another_commit_are_judged_for_that_commit(tmp_path: P
     assert story.record("r1.1.test.tests")["cached"] is True
 
 
-def test_a_broken_verdict_does_not_outlive_what_broke_it(tmp_path: Path) -> None:
+@pytest.fixture
+def with_setup(tmp_path: Path) -> Iterator[Path]:
+    """Where a story with a setup plays; its environments are gone after it."""
+    yield tmp_path
+    forget_environments(tmp_path)
+
+
+def test_a_broken_verdict_does_not_outlive_what_broke_it(with_setup: Path) -> None:
     """The landing branch itself turns red in its new environment: once it is repaired, `relay resume` judges again."""
     story = play(
-        tmp_path,
+        with_setup,
         {"needs.txt": "one\n", "shop.py": ""},
         sandbox={"image": "debian", "setup": "cp needs.txt /etc/needs", "setup-inputs": ["needs.txt"]},
         gates={"tests": {"run": "grep -q one /etc/needs", "results": "exit-code"}},
