@@ -35,7 +35,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 DOORS: dict[str, str | tuple[str, ...]] = {
     "yaml": "pipelines/load.py",
     "docker": "sandbox/docker/",
-    "git": "runner/git/",
     "dbos": "runner/engine.py",
     "sqlalchemy": "runner/engine.py",
     "anthropic": "runner/models/anthropic.py",

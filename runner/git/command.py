@@ -1,7 +1,6 @@
-"""How git is run: one command, an environment built from nothing, bytes in and bytes out.
+"""How git is run: one command, an environment built from nothing, bytes in and bytes out. Only git's own plumbing.
 
-GitPython merges `os.environ` into every call, so that a user's GIT_DIR or GIT_CONFIG_COUNT would reach git. Each
-command therefore starts through `env -i`, which lets nothing pass but what stands in its `Handle`.
+Nothing of the user's environment passes but PATH: a GIT_DIR or GIT_CONFIG_COUNT there must not reach git.
 """
 
 from __future__ import annotations
@@ -11,12 +10,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
-
-if TYPE_CHECKING:
-    from git.cmd import Git
+from typing import IO, BinaryIO
 
 # What every git of relay's sees. No configuration but that of the git directory itself, no hooks, no replaced objects,
 # no prompt, no lock that is not needed; a path is a path and never a pattern.
@@ -211,34 +206,20 @@ def discovery(home: Mapping[str, str], path: Path) -> Handle:
 def _start(
     handle: Handle, arguments: Sequence[str | bytes], where: Path | None, stdin: BinaryIO | None = None
 ) -> subprocess.Popen[bytes]:
-    git = _git()
     # An empty value means: not set at all.
     variables = {"PATH": os.environ.get("PATH", os.defpath), **CLEAN, **handle.variables}
-    command = ["/usr/bin/env", "-i"]
-    command += [f"{name}={value}" for name, value in variables.items() if value]
-    command += [git.GIT_PYTHON_GIT_EXECUTABLE or "git", *OPTIONS, "-C", str(where or handle.where)]
-    command += [os.fsdecode(argument) for argument in arguments]
-    started = git().execute(
-        command,
-        istream=stdin or subprocess.PIPE,
-        as_process=True,
-        # The terminal's Ctrl-C is relay's to handle: it must not cut a ref transaction short.
-        start_new_session=True,
-    )
-    process = started.proc
-    assert process is not None
-    started.proc = None  # its finalizer would kill what we still read from
-    return process
-
-
-@cache
-def _git() -> type[Git]:
-    # Imported when first needed: it is slow, and it fails where there is no git.
     try:
-        from git.cmd import Git
-    except ImportError as error:
+        return subprocess.Popen(
+            ["git", *OPTIONS, "-C", str(where or handle.where), *map(os.fsdecode, arguments)],
+            env={name: value for name, value in variables.items() if value},
+            stdin=stdin or subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # The terminal's Ctrl-C is relay's to handle: it must not cut a ref transaction short.
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
         raise GitError("git is not installed, or not on PATH: install git 2.39 or newer") from error
-    return Git
 
 
 def _shown(arguments: Sequence[str | bytes]) -> str:
