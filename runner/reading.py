@@ -13,7 +13,6 @@ from runner.accounts import Total, booked, spendings_of, total_of
 from runner.git.history import is_ancestor
 from runner.git.refs import listed
 from runner.git.repo import Repository
-from runner.git.survey import checked_out_branches
 from runner.journals import Entry, NotFound, entries, newest_run, no_run, run_ids
 from runner.lock import Holder, owner
 from runner.outcomes import ChangeOutcome, RunOutcome, run_outcome, task_outcome
@@ -221,10 +220,6 @@ def _bring_in(repository: Repository, run: str, started: Started, tips: Mapping[
     landed, target = tips.get(landed_ref(run)), tips.get(f"refs/heads/{started.target}")
     if landed is None or (target is not None and is_ancestor(repository, landed, target)):
         return None
-    here = checked_out_branches(repository).get(f"refs/heads/{started.target}")
-    at_hand = here is not None and here.where == repository.work_tree
-    if at_hand and target is not None and is_ancestor(repository, target, landed):
-        return f"git merge --ff-only {landed_ref(run).removeprefix('refs/heads/')}"
     return f"relay land {run}"
 
 

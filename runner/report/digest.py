@@ -195,5 +195,9 @@ def _stop_reason(run: RunView) -> str:
 
 
 def _bring_in_reason(run: RunView) -> str:
-    moved = f"; {run.target} has moved meanwhile" if run.target_moved else ""
-    return f"{run.target} was checked out, so it was not touched{moved}"
+    if run.target_moved:
+        return (
+            f"{run.target} was checked out, so it was not touched; it has moved meanwhile, so the merge is tested first"
+        )
+    by_hand = f"git merge --ff-only {run.landing_branch}"
+    return f"{run.target} was checked out, so it was not touched; plain git does it too: {by_hand}"

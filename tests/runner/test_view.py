@@ -28,7 +28,7 @@ def test_a_run_ends_with_exactly_one_object_on_standard_output(night: Night) -> 
     assert list(told) == RUN_KEYS
     assert (night.code, told["outcome"]) == (6, "needs-human")
     assert (told["landing_branch"], told["target_moved"]) == (f"relay/{night.run}/landed", False)
-    assert told["bring_in"] == f"git merge --ff-only relay/{night.run}/landed"
+    assert told["bring_in"] == f"relay land {night.run}"
     assert told["cost_usd"] is None  # the second reviewer's price is unknown
     assert [list(task) for task in told["tasks"]] == [["id", "title", "outcome", "changes"]] * 3
     assert [(task["id"], task["outcome"]) for task in told["tasks"]] == [
@@ -79,7 +79,7 @@ def test_status_runs_and_show_tell_the_same_as_the_run_did(night: Night) -> None
 @pytest.mark.parametrize(
     ("change", "kinds", "then"),
     [
-        ("power-1", ["turn", "gate", "review", "review", "land", "close"], "git merge --ff-only relay/{run}/landed"),
+        ("power-1", ["turn", "gate", "review", "review", "land", "close"], "relay land {run}"),
         ("power-2", ["turn", "gate", "review", "review", "close"], "relay approve {run}/power-2"),
         ("hard-1", ["turn", "gate", "turn", "gate", "close"], None),
         ("hard-2", [], None),

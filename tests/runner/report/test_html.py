@@ -62,7 +62,7 @@ def test_the_first_screen_answers_what_landed_what_waits_what_failed_and_what_it
     assert "1 of 5 changes landed; 2 things wait for you." in page.text[""]
     assert "unknown price not known for every model" in page.text[""]
     assert page.commands[:3] == [
-        f"git merge --ff-only relay/{night.run}/landed",
+        f"relay land {night.run}",
         f"relay approve {night.run}/power-2",
         f"relay show {night.run}/hard-1",
     ]
