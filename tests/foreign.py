@@ -122,6 +122,40 @@ def project(home: Path) -> Project:
     return made
 
 
+HOOKS = ("pre-commit", "post-commit", "post-checkout", "reference-transaction", "post-merge", "commit-msg", "update")
+# What a run may make or move: objects, its state, its refs, and the target with its reflog, which git itself writes.
+MOVED = re.compile(r"\.git/(objects|relay|refs/relay|refs/notes/relay|(logs/)?refs/heads/main$)")
+
+
+def furnish(made: Project) -> None:
+    """What a repository in use has: a stash, a work tree of the user's, notes, hooks that tell, dirty and new files."""
+    (made.repo / "AGENTS.md").write_text("stashed\n")
+    identity = ("-c", "user.name=u", "-c", "user.email=u@localhost")
+    made.git(*identity, "stash", "-q")
+    made.git("worktree", "add", "-q", "-b", "side", str(made.home / "side"))
+    made.git(*identity, "notes", "add", "-m", "mine")
+    made.git(*identity, "tag", "-a", "-m", "v1", "v1")
+    made.git("config", "user.name", "Somebody")
+    (made.repo / "AGENTS.md").write_text("dirty\n")
+    (made.repo / "new.txt").write_text("new\n")
+    made.git("status")
+    for name in HOOKS:
+        hook = made.repo / ".git" / "hooks" / name
+        hook.write_text(f"#!/bin/sh\necho {name} >> '{made.repo}/hooks-ran'\n")
+        hook.chmod(0o755)
+
+
+def snapshot(made: Project) -> dict[str, object]:
+    """Every file and directory of the repository and of the user's other work tree, but for what a run may move."""
+    found: dict[str, object] = {}
+    for root in (made.repo, made.home / "side"):
+        for path in root.rglob("*"):
+            name, about = str(path.relative_to(made.home)).removeprefix("repo/"), path.lstat()
+            if MOVED.match(name) is None:
+                found[name] = (about.st_mode, path.read_bytes() if path.is_file() else b"")
+    return found
+
+
 def told(ran: subprocess.CompletedProcess[str]) -> Any:
     """The object that ends stdout."""
     return json.loads(ran.stdout)

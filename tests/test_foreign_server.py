@@ -247,7 +247,12 @@ FOREIGN_FAULTS = [
 
 @pytest.mark.parametrize("face", FACES, ids=lambda face: face.vendor)
 def test_a_run_against_a_server_that_nobody_here_wrote(face: Face, project: Project, llmock: Any) -> None:
-    """Its faults are waited out, its tool calls change files, and its verdict on the client is clean."""
+    """Its faults are waited out, its tool calls change files, and its verdict on the client is clean.
+
+    The repository is one in use, and byte for byte as it was but for what landed and what is relay's own.
+    """
+    foreign.furnish(project)
+    before = foreign.snapshot(project)
     base = llmock.base_url(face.llmock)
     model = f"model: {face.model}, base-url: {base!r}, api-key-env: WIRE_0"
     price = f'prices: {{"{face.model}": {{input: 1, output: 2}}}}'
@@ -263,6 +268,7 @@ def test_a_run_against_a_server_that_nobody_here_wrote(face: Face, project: Proj
     assert (change["outcome"], change["rounds"]) == ("landed", 2)
     assert change["tokens"]["input"] > 1000 and change["tokens"]["output"] > 0 and change["cost_usd"] > 0
     assert project.git("show", "main:paging.py") == foreign.RIGHT
+    assert foreign.snapshot(project) == before
     llmock.assert_resilient(strict=True)
     assert_without(everything(project, ran.stdout, ran.stderr), [KEYS["WIRE_0"]])
 
