@@ -94,6 +94,24 @@ def test_a_change_without_a_change_ends_as_that_and_its_followers_go_on(tmp_path
     assert (told.code, told.outcome, told.change["outcome"]) == (0, "nothing-to-do", "no-change"), told.err
 
 
+def test_a_text_never_passes_for_a_file_that_has_its_number_for_an_id(tmp_path: Path) -> None:
+    """`--task` landed as t1; a file whose own id is t1 is another task, and is done once."""
+    story = play(tmp_path, tasks=[])
+    makes(story, "t1-1", "one", round=1)
+    story.says("reviewer", approve())
+    assert story.run("--task", "Make one.").outcome == "landed"
+    task(story, "other", "id: t1")
+    story.pipeline["tasks"] = ["other.md"]
+    story.replies.clear()
+    makes(story, "t1-1", "other", round=1)
+    story.says("reviewer", approve())
+    told = story.run()
+    assert (told.code, told.outcome) == (0, "landed"), told.err
+    assert {"one.txt", "other.txt"} <= set(story.files())
+    assert story.trailers("Relay-Task") == ["t1"]
+    assert story.run().outcome == "nothing-to-do"
+
+
 def test_work_of_a_turn_that_was_cut_short_is_judged_when_the_next_finds_it_complete(tmp_path: Path) -> None:
     """Out of steps with the work done: the next round has nothing to add, and what is there goes to the gate."""
     story = play(tmp_path)

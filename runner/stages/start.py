@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -21,6 +20,7 @@ from runner.stages.branches import landings
 from runner.stages.names import landed_ref
 from runner.stages.plan import split_title
 from runner.stages.records import Options, Started
+from runner.stages.tasks import blob_id
 
 HEADS = "refs/heads/"
 
@@ -105,11 +105,6 @@ def started(
         relay=relay,
         at=at,
     )
-
-
-def blob_id(content: bytes) -> str:
-    """The id that git gives these bytes (gitformat: SHA-1 of `blob <size> NUL <bytes>`)."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -13,9 +14,17 @@ _CHANGE = re.compile(r"(\S+) (\d+)/(\d+)")
 
 
 def identity(context: Context, task_id: str) -> str:
-    """What a task is known by in trailers: its own `id`, else path and content of its file, else its id in the run."""
+    """What a task is known by in trailers: its own `id`, else where it came from and its content.
+
+    A text of the command line has only a number, `t1`, which could be some file's own id.
+    """
     task = context.task(task_id)
-    return task.id if task.explicit_id else context.sources.get(task_id, task.id)
+    return task.id if task.explicit_id else context.sources.get(task_id, f"{task.id}:{blob_id(task.text.encode())}")
+
+
+def blob_id(content: bytes) -> str:
+    """The id that git gives these bytes (gitformat: SHA-1 of `blob <size> NUL <bytes>`)."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def landed_before(context: Context, task_id: str) -> str | None:
