@@ -40,13 +40,16 @@ NAMES = [*BEGIN, "d", "d/e", "new", "new/deep", "d/new", "d/.GIT", "b\udcff", "n
 ONE = ["rm", "mkdir", "remake", "touch", "rewrite", "chmod+x", "chmod-x", "chmod000", "fifo", "socket"]
 TWO = ["mv", "cp", "ln", "hard"]
 
-_name = st.sampled_from(NAMES)
+FOLDERS = ["d", "d/e", "dirlink", "new"]
+
+_name = st.sampled_from(["a", "run", "link", "d/x", "d/e/y", *FOLDERS]) | st.sampled_from(NAMES)
 _step = st.one_of(
     st.tuples(st.just("write"), _name, st.sampled_from(["", "x", "other"])),
     st.tuples(st.sampled_from(ONE), _name, st.just("")),
     st.tuples(st.sampled_from(TWO), _name, _name),
+    st.tuples(st.sampled_from(["rm", "mkdir", "remake"]), st.sampled_from(FOLDERS), st.just("")),
 )
-CASES = st.lists(st.lists(_step, max_size=8), min_size=30, max_size=30)
+CASES = st.lists(st.lists(_step, max_size=6), min_size=25, max_size=25)
 
 # What a command refuses is part of the case, for both back ends alike.
 PLAYER = """
