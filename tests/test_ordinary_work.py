@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.playing import approve, done, edit, permit, play, spec, write
+from tests.playing import SHOP, approve, bash, done, edit, permit, play, spec, write
 
 PIECES = [
     edit("shop.py", "items'", "pieces'"),
@@ -47,8 +47,10 @@ def test_a_bug_fix_that_adds_a_test_to_an_old_test_file_lands_in_one_round(tmp_p
 
 
 def test_a_feature_with_new_tests_data_and_a_conftest_lands_in_one_round(tmp_path: Path) -> None:
-    """New tests and data are free; the new conftest.py has to be acknowledged, and nothing else."""
-    story = play(tmp_path)
+    """New tests and data are free; the new conftest.py has to be acknowledged, and nothing else: what the author's own
+    runs of the tests compile is no part of the work, also where no .gitignore names it.
+    """
+    story = play(tmp_path, {**SHOP, ".gitignore": "*.log\n"})
     conftest = (
         "import pathlib\nimport pytest\n\n\n@pytest.fixture\ndef lines():\n"
         "    return (pathlib.Path(__file__).parent / 'data' / 'stock.csv').read_text().split()\n"
@@ -61,6 +63,7 @@ def test_a_feature_with_new_tests_data_and_a_conftest_lands_in_one_round(tmp_pat
             write("tests/test_stock.py", test),
             write("tests/data/stock.csv", "pear,2\nplum,3\n"),
             write("tests/conftest.py", conftest),
+            bash("python -m pytest -q"),
             done(),
         ],
     )
@@ -69,7 +72,8 @@ def test_a_feature_with_new_tests_data_and_a_conftest_lands_in_one_round(tmp_pat
     assert (told.code, told.outcome, told.change["rounds"]) == (0, "landed", 1), told.err
     assert story.record("r1.1.review.reviewer")["acknowledged"] == ["tests/conftest.py"]
     assert story.record("r1.1.test.tests")["passed"] == 3
-    assert {"tests/conftest.py", "tests/data/stock.csv", "tests/test_stock.py"} <= set(story.files())
+    new = {"stock.py", "tests/conftest.py", "tests/data/stock.csv", "tests/test_stock.py"}
+    assert set(story.files()) == {".gitignore", *SHOP, *new}
 
 
 @pytest.mark.parametrize("way", ["stage", "front matter", "command line", "planner"])

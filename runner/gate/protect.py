@@ -247,10 +247,15 @@ def grant_problem(pattern: str) -> str | None:
     return None
 
 
-def names_host_path(pattern: str, named: Sequence[str] = ()) -> bool:
-    """Whether a permission names a host path, such as `Makefile`, `.github/workflows/*` or `**/AGENTS.md`."""
+def names_host_path(pattern: str, named: Sequence[str] = (), allowed: Sequence[str] = ()) -> bool:
+    """Whether a permission names a host path, such as `Makefile`, `.github/workflows/*` or `**/AGENTS.md`, that the
+    user's own patterns do not allow.
+    """
     path = pattern.strip().lstrip("/").removeprefix("**/").rstrip("/").removesuffix("/**")
-    return bool(host_paths([path.encode("utf-8", "surrogateescape")], named)) if path else False
+    if not path or pattern in allowed:
+        return False
+    paths = [path.encode("utf-8", "surrogateescape")]
+    return bool(host_paths(paths, named) - (matching(allowed, paths) if allowed else frozenset()))
 
 
 def exactly(path: bytes) -> str:

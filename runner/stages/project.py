@@ -75,7 +75,7 @@ def forbidden_to_models(context: Context, allowed: Sequence[str]) -> Callable[[s
         problem = grant_problem(pattern)
         if problem is not None:
             return problem
-        if names_host_path(pattern, context.named) and pattern not in allowed:
+        if names_host_path(pattern, context.named, allowed):
             return "files that the user's own tools obey are only the user's to allow; leave it out"
         return None
 

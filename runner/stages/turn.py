@@ -26,6 +26,9 @@ from sandbox.base import Sandbox, SandboxSpec
 from sandbox.image import Environment
 from sandbox.workspace import Workspace, open_workspace
 
+# What a model runs to try its work must not become part of the work where no .gitignore names it.
+TURN_ENV = {"PYTHONDONTWRITEBYTECODE": "1"}
+
 KEPT: frozenset[str] = frozenset({"provider", "budget", "cancelled"})  # ends after which the turn can go on
 
 
@@ -160,7 +163,7 @@ def _starter(context: Context, environment: Environment, workspace: Workspace) -
 
 
 def sandbox_spec(context: Context, environment: Environment, workspace: Workspace, kind: str) -> SandboxSpec:
-    """The container around a workspace. A gate never has the network."""
+    """The container around a workspace. A gate never has the network; a turn leaves no compiled files."""
     policy = context.pipeline.sandbox
     limits = policy.limits
     return SandboxSpec(
@@ -168,7 +171,7 @@ def sandbox_spec(context: Context, environment: Environment, workspace: Workspac
         user=f"{context.uid}:{context.gid}",
         mounts=(workspace.mount,),
         labels=context.labels(kind),
-        env=policy.env,
+        env={**TURN_ENV, **policy.env} if kind == "turn" else policy.env,
         network=policy.network if kind == "turn" else "none",
         limits=SandboxLimits(limits.cpus, limits.memory, limits.pids, limits.output),
     )

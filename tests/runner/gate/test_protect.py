@@ -177,6 +177,14 @@ def test_a_wide_permission_names_no_host_path() -> None:
     assert names_host_path("prompts/a.md", ["prompts/a.md"])
 
 
+def test_what_the_user_allows_a_planner_may_name() -> None:
+    """As the user's pattern, or as a path that it selects."""
+    allowed = [".github/**", "Makefile"]
+    held = (".github/**", ".github/workflows/ci.yml", "Makefile", "sub/Makefile")
+    assert not any(names_host_path(pattern, allowed=allowed) for pattern in held)
+    assert all(names_host_path(pattern, allowed=allowed) for pattern in ("AGENTS.md", "**/AGENTS.md", ".husky/x"))
+
+
 # Host paths.
 
 
