@@ -71,6 +71,8 @@ def test_a_gate_by_exit_code_keeps_the_script_that_it_runs(tmp_path: Path) -> No
     assert story.verdicts() == [("failed", "red"), ("failed", "needs-permission"), ("passed", None)]
     assert story.record("r2.1.test.tests")["paths"] == ["check.sh"]
     assert story.record("r3.1.test.tests")["results"] == "exit-code"
+    # Nothing was counted, so nothing is said of counts.
+    assert "gate tests passed: " in told.err and "0 passed" not in told.err + story.relay("show", "t1-1").out
 
 
 def test_two_gates_run_in_order_and_a_committed_report_never_counts(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def test_a_change_without_a_change_ends_as_that_and_its_followers_go_on(tmp_path
     story.says("implementer", done("It is there already."))
     told = story.run()
     assert (told.code, told.outcome, told.change["outcome"]) == (0, "nothing-to-do", "no-change"), told.err
+    assert "no-change: the turn changed nothing: It is there already." in told.err
 
 
 def test_a_text_never_passes_for_a_file_that_has_its_number_for_an_id(tmp_path: Path) -> None:

@@ -43,10 +43,16 @@ def test_a_host_path_waits_for_the_user_and_lands_by_their_word(tmp_path: Path) 
 
 
 def test_a_rejection_is_final(tmp_path: Path) -> None:
-    """No approval after it, and nothing is left to go on with."""
+    """No approval after it, and nothing is left to go on with. What was asked named the files for the user's own tools,
+    also where an `approve` stage asks anyway.
+    """
     story = host_story(tmp_path)
+    story.pipeline["stages"] = [CODE, CHECK, LOOK, {"approve": "human"}, LAND]
     main = story.git("rev-parse", "main")
-    story.run()
+    asked = (
+        "it waits for your approval; it changes files that your own tools obey: Makefile, ci/relay.yaml, docs/AGENTS.md"
+    )
+    assert asked in story.run().err
     assert story.relay("reject", "t1-1", "--note", "not my Makefile").code == 0
     told = story.relay("approve", "t1-1")
     assert told.code != 0 and "final" in told.err

@@ -78,7 +78,8 @@ def _gate(name: str, target: str, found: Baseline | Blamed) -> Check:
         return Check(f"gate {name}", False, f"{found.why}\n{log}", fix)
     if found.results == "exit-code":
         return Check(f"gate {name}", True, f"judged by its exit code, {found.seconds:.0f} s")
-    told = [f"{len(found.known)} tests", *([f"{len(found.reds)} old reds"] if found.reds else [])]
+    told = [f"{len(found.known)} test{'' if len(found.known) == 1 else 's'}"]
+    told += [f"{len(found.reds)} old reds"] if found.reds else []
     told += [f"flaky, left out: {', '.join(found.flaky)}"] if found.flaky else []
     return Check(f"gate {name}", True, ", ".join([*told, f"{found.seconds:.0f} s"]))
 

@@ -59,7 +59,8 @@ class Scripted:
         if line is None:
             raise ModelError(
                 "request",
-                f"{self.name}: no scripted reply for {_key(place, step)}: add one to `replies`, or check its keys",
+                f"{self.name}: no scripted reply for {_key(place, step)}: add one to `replies`, or check its keys, and "
+                "start another run: a run keeps the replies that it began with",
             )
         calls = tuple(
             ToolCall(f"call-{step}-{number}", call.tool, dict(call.args)) for number, call in enumerate(line.calls, 1)

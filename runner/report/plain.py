@@ -65,7 +65,8 @@ def _baseline_done(keys: Mapping[str, Any]) -> str:
         return f"gate {_get(keys, 'gate')} passes, {took}"
     reds = f", {keys['old_reds']} fail there already" if keys.get("old_reds") else ""
     flaky = f"; flaky: {_value(keys['flaky'])}" if keys.get("flaky") else ""
-    return f"gate {_get(keys, 'gate')}: {_get(keys, 'contract')} tests pass{reds}, {took}{flaky}"
+    passing = "1 test passes" if keys.get("contract") == 1 else f"{_get(keys, 'contract')} tests pass"
+    return f"gate {_get(keys, 'gate')}: {passing}{reds}, {took}{flaky}"
 
 
 def _planned(keys: Mapping[str, Any]) -> str:
@@ -105,7 +106,8 @@ def _tool(keys: Mapping[str, Any]) -> str:
 
 def _gate_ended(keys: Mapping[str, Any]) -> str:
     reason = f" ({keys['reason']})" if keys.get("reason") else ""
-    counts = f"{_get(keys, 'passed', '0')} passed, {_get(keys, 'failed', '0')} failed, {_seconds(keys)}"
+    by_test = f"{_get(keys, 'passed', '0')} passed, {_get(keys, 'failed', '0')} failed, "
+    counts = ("" if keys.get("results") == "exit-code" else by_test) + _seconds(keys)
     why = f": {keys['why']}" if keys.get("status") != "passed" and keys.get("why") else ""
     return f"gate {_get(keys, 'gate')} {_get(keys, 'status')}{reason}: {counts}{why}"
 

@@ -159,7 +159,8 @@ def _turn(record: TurnRecord) -> list[str]:
 
 def _gate(record: GateRecord) -> list[str]:
     reason = f" ({record.reason})" if record.reason else ""
-    counts = f"{record.passed} passed, {record.failed} failed, {record.skipped} skipped, {duration(record.seconds)}"
+    by_test = f"{record.passed} passed, {record.failed} failed, {record.skipped} skipped, "
+    counts = ("" if record.results == "exit-code" else by_test) + duration(record.seconds)
     ids = f"candidate {record.tree[:12]} on {record.landing[:12]}"
     lines = [f"{record.stage}: gate {record.gate}: {record.status}{reason}: {counts}; {ids}"]
     lines += _wrapped(record.summary)

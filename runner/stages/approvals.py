@@ -30,6 +30,14 @@ def word_of(context: Context, past: History, of: GateRecord | ReviewRecord) -> D
     return None
 
 
+def asks_you(context: Context, gate: GateRecord) -> str:
+    """Why a candidate may not land without the user's own word; empty where it may."""
+    why = ["it waits for your approval"] if judging(context, "approve") else []
+    if gate.host_paths:
+        why.append(f"it changes files that your own tools obey: {', '.join(gate.host_paths)}")
+    return "; ".join(why)
+
+
 def carries(context: Context, then: GateRecord | ReviewRecord, acknowledged: Sequence[str], now: GateRecord) -> bool:
     """Whether an approval of what stood `then` holds for what stands `now`: the same head, and the verbatim patch."""
     if then.head != now.head or set(now.acknowledge) - set(acknowledged):

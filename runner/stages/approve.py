@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.flow import Answered, At
-from runner.stages.approvals import rejection, word_of
+from runner.stages.approvals import asks_you, rejection, word_of
 from runner.stages.branches import history
 from runner.stages.context import Context
 from runner.stages.records import GateRecord
@@ -17,5 +17,5 @@ def approve(context: Context, at: At) -> Answered:
     if rejected is not None:
         return Answered("rejected", rejected)
     if word_of(context, past, gate) is None:
-        return Answered("waits", "it waits for your approval")
+        return Answered("waits", asks_you(context, gate))
     return Answered("yes")

@@ -77,6 +77,7 @@ def gate(context: Context, at: At) -> Judged:
             status=record.status,
             reason=record.reason,
             why=record.summary,
+            results=record.results,
             passed=record.passed,
             failed=record.failed,
             seconds=round(record.seconds, 1),

@@ -135,6 +135,8 @@ def _commit(context: Context, at: At, turn: Taken, tree: str, parents: Sequence[
 def _record(context: Context, at: At, turn: Taken, head: str, taken_in: Harvest, end: TurnEnd) -> TurnRecord:
     result = turn.result
     why = taken_in.exceeded or ("" if end == "done" else result.detail)
+    if end == "no-change":
+        why = f"the turn changed nothing: {why}"
     return TurnRecord(
         round=at.round,
         stage=at.stage,

@@ -17,7 +17,7 @@ from runner.git.history import (
 )
 from runner.git.objects import role_identity, write_commit
 from runner.git.refs import RefUpdate, move, read
-from runner.stages.approvals import approvals, judging, rejection, word_of
+from runner.stages.approvals import approvals, asks_you, judging, rejection, word_of
 from runner.stages.branches import History, found, head_of, history, landing_branch, landing_tip, opened
 from runner.stages.context import Context
 from runner.stages.names import candidate_ref, record_key
@@ -71,11 +71,8 @@ def waits_for(context: Context, past: History, gate: GateRecord) -> Landed | Non
     reviewers = sum(len(stage.objects) for stage in judging(context, "review"))
     if len(approvals(context, past, gate)) < reviewers:
         return Landed("waits", why="an approval is missing for this candidate")
-    if judging(context, "approve"):
-        return Landed("waits", why="it waits for your approval")
-    if gate.host_paths:
-        return Landed("waits", why=f"it changes files that your own tools obey: {', '.join(gate.host_paths)}")
-    return None
+    why = asks_you(context, gate)
+    return Landed("waits", why=why) if why else None
 
 
 def _candidate(context: Context, at: At, past: History, gates: Sequence[GateRecord]) -> LandRecord:
