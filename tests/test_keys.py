@@ -13,6 +13,7 @@ import pytest
 from pipelines.load import load
 from runner.models import open_model
 from runner.stages.models import spec_of
+from tests.playing import forget_environments
 from tests.runner.git.support import git, make, write
 from tests.runner.models.fake_vendor import Answer, Call, FakeVendor, Request, chat, error, sse
 
@@ -143,6 +144,7 @@ _CODER = f"""\
 def test_a_container_is_as_the_file_says(tmp_path: Path) -> None:
     """Setup, its inputs, network, variables, files and limits, as the turn itself finds them; and two kinds of gate."""
     code, told, said = run(tmp_path, SANDBOX, _CODER)
+    forget_environments(tmp_path)
     assert code == 0, said
     facts = git(tmp_path / "repo", "show", f"{told['tasks'][0]['changes'][0]['landed']}:facts.txt").splitlines()
     assert facts == ["setup has mint, and 1", "untracked-secret", "mint", "1", str(96 * 1024**2), "77", "150000"]
