@@ -39,15 +39,18 @@ _SHAPES = (
     _key("hf_", r"[A-Za-z0-9]{30,}"),  # Hugging Face
     _key("pypi-", r"[A-Za-z0-9_-]{50,}"),
     _key("npm_", r"[A-Za-z0-9]{36}(?!\w)"),
-    _key("eyJ", r"[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),  # JSON Web Tokens (RFC 7519)
+    # JSON Web Tokens (RFC 7519). A longer header stays, and what stands behind it is masked below.
+    _key("eyJ", r"[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", r"\w-"),
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]*-----|\Z)",  # RFC 7468
 )
-# What stands before the secret is kept, so that a reader sees what was masked.
+# What stands before the secret is kept, so that a reader sees what was masked. Where that can be long the pattern
+# begins behind it: a text that is all beginnings (`a.a.a.`) would be read to its end from each of them.
 _LABELLED = (
     r"(?P<keep>\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:basic|bearer|token|digest)\s+)[^\s\"',;]+",
     r"(?P<keep>\b(?:x-api-key|x-goog-api-key|api-key)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]{8,}",
     r"(?P<keep>\baws_secret_access_key[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+",
-    r"(?P<keep>\b[a-z][a-z0-9+.-]*://)[^\s/?#\"'<>@]+(?=@)",  # userinfo of a URL (RFC 3986, 3.2.1)
+    r"(?P<keep>(?<=[a-z0-9+.-])://)[^\s/?#\"'<>@]+(?=@)",  # userinfo of a URL (RFC 3986, 3.2.1)
+    r"(?P<keep>(?<=[a-z0-9_-])\.)eyJ[a-z0-9_-]{10,}\.[a-z0-9_-]{10,}",  # JSON Web Tokens (RFC 7519) behind the header
 )
 
 # C0 but newline and tab, DEL, C1; the bidi controls and marks of UAX 9; U+2028/2029, which end a line for a terminal.

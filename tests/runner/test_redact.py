@@ -74,6 +74,21 @@ def test_ordinary_text_is_not_masked(text: str) -> None:
     assert mask(text) == text
 
 
+@pytest.mark.parametrize(
+    "begins", ["a.", "a-", "eyJ-", "0meyJ", "x:", "authorization: ", "-----BEGIN A ", "sk-", "0msk-"]
+)
+def test_a_long_text_that_begins_like_a_secret_everywhere_is_no_hang(begins: str) -> None:
+    """Tools and tests print what a model likes: a megabyte of it is read once, not once from each beginning."""
+    text = begins * (1024**2 // len(begins))
+    assert mask(f"{text} https://me:pw@example.com/").endswith(" https://***@example.com/")
+
+
+def test_a_token_with_an_unusually_long_header_is_masked_behind_it() -> None:
+    """What opens a door is the payload with its signature."""
+    header, rest = "eyJ" + "a1" * 1000, ".eyJ" + "b2" * 20 + "." + "c3" * 20
+    assert mask(f"{header}{rest} x") == f"{header}.*** x"
+
+
 def test_known_values_are_masked_wherever_they_stand_and_the_longest_first() -> None:
     """One secret that begins like another leaves no tail of it."""
     assert mask("x=secret-value-long; y=secret-value", ("secret-value", "secret-value-long")) == "x=***; y=***"
