@@ -17,7 +17,7 @@ _SKIP = re.compile(
     rb"|\bt\.Skip(?:f|Now)?\(|collect_ignore"
 )
 _TEST = re.compile(
-    rb"^\s*(?:async\s+)?def\s+test|^\s*(?:it|test)(?:\.each)?\s*\(|^func\s+Test[A-Z_]\w*\(", re.MULTILINE
+    rb"^[ \t]*(?:async\s+)?def\s+test|^[ \t]*(?:it|test)(?:\.each)?\s*\(|^func\s+Test[A-Z_]\w*\(", re.MULTILINE
 )
 _ASSERT = re.compile(rb"\bassert\b|\bself\.assert\w+\(|\bexpect\s*\(|\bt\.(?:Error|Fatal)f?\(|\brequire\.\w+\(")
 _REACH = re.compile(

@@ -30,6 +30,7 @@ from runner.gate.ecosystems import (
 Entry = TypeVar("Entry")
 
 MAX_PATTERN = 500
+MAX_STARS = 3  # in a model's pattern: each one more multiplies the time that a hostile path takes by its length
 
 # What some file systems do not see in a name (HFS+), so that two names are one there.
 _UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
@@ -245,6 +246,13 @@ def grant_problem(pattern: str) -> str | None:
     if all(one.include is None for one in spec.patterns):
         return f"{pattern!r} matches nothing in gitignore syntax"
     return None
+
+
+def model_grant_problem(pattern: str) -> str | None:
+    """What is wrong with a pattern of a model, which may be made to take for ever; None where it can be used."""
+    if len(re.findall(r"\*+", pattern)) > MAX_STARS:
+        return f"a pattern has at most {MAX_STARS} stars: name the files, or their folder"
+    return grant_problem(pattern)
 
 
 def names_host_path(pattern: str, named: Sequence[str] = (), allowed: Sequence[str] = ()) -> bool:

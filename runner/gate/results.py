@@ -208,6 +208,7 @@ class _Paths:
     tree: frozenset[str]
     root: str
     dotted: Mapping[str, str]  # of Python files below root, as reported
+    longest: int  # characters of a name in `dotted`
 
     @staticmethod
     def of(cases: Sequence[_Found], tree: Collection[str]) -> _Paths:
@@ -215,7 +216,8 @@ class _Paths:
         known = frozenset(tree)
         root = _root(reported, known)
         python = (path.removeprefix(root) for path in known if path.startswith(root) and path.endswith(".py"))
-        return _Paths(known, root, {_dotted(path): path for path in sorted(python)})
+        dotted = {_dotted(path): path for path in sorted(python)}
+        return _Paths(known, root, dotted, max(map(len, dotted), default=0))
 
     def locate(self, reported: str | None) -> str | None:
         """The path in the tree; as reported where the tree is not known; None where it is no path of the tree."""
@@ -230,9 +232,12 @@ class _Paths:
         if path and _below(case.classname, path):
             return path
         # `file` is where the function is defined: for an inherited or wrapped test that is another file.
-        words = case.classname.split(".")
-        prefixes = (".".join(words[:size]) for size in range(len(words), 0, -1))
-        return next((self.dotted[prefix] for prefix in prefixes if prefix in self.dotted), None)
+        name = case.classname
+        if len(name) > self.longest:  # no more of it can be a path, however many dots an attacker writes
+            name = name[: self.longest + 1].rpartition(".")[0]
+        while name and name not in self.dotted:
+            name = name.rpartition(".")[0]
+        return self.dotted.get(name)
 
 
 def _root(reported: set[str], tree: frozenset[str]) -> str:

@@ -135,8 +135,8 @@ def _case(evidence: Evidence, c_run: RunEvidence, k_run: RunEvidence) -> _Case:
     baseline, gate = evidence.baseline, evidence.definition
     on_c, on_k = outcomes(c_run), outcomes(k_run)
     # Without a known file there is nothing that could be permitted: such an id is missing.
-    known = (test for test in baseline.contract if baseline.file(test) is not None)
-    variants = tuple(test for test in known if _variant_gone(test, on_c) and _variant_gone(test, on_k))
+    known = [test for test in baseline.contract if baseline.file(test) is not None]
+    variants = tuple(sorted(_variants_gone(known, on_c) & _variants_gone(known, on_k)))
     permitted = set(evidence.permitted)
     left = {test for test in variants if baseline.file(test) in permitted}
     if evidence.granted:
@@ -163,12 +163,16 @@ def _case(evidence: Evidence, c_run: RunEvidence, k_run: RunEvidence) -> _Case:
     )
 
 
-def _variant_gone(test: str, reported: Mapping[str, Outcome]) -> bool:
-    """Whether `f[x]` is not reported while another `f[...]` is."""
-    if test in reported or not test.endswith("]"):
-        return False
+def _variants_gone(tests: Iterable[str], reported: Mapping[str, Outcome]) -> set[str]:
+    """The ids `f[x]` that are not reported while another `f[...]` is."""
+    functions = {_function(other) for other in reported} - {None}
+    return {test for test in tests if test.endswith("]") and test not in reported and _function(test) in functions}
+
+
+def _function(test: str) -> str | None:
+    """`f` of an id `f[x]`, None for any other."""
     bracket = test.find("[", max(test.find("::"), 0))
-    return bracket > 0 and any(other.startswith(test[: bracket + 1]) for other in reported)
+    return test[:bracket] if bracket > 0 else None
 
 
 def _kept(k: Look, known: Iterable[str], on_c: Mapping[str, Outcome]) -> Look:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pipelines.pipeline import Gate, Role
 from runner.agent.endings import Spec, SpecChange
 from runner.agent.openings import INSTRUCTIONS, ChangeFacts, GateFacts, Project
-from runner.gate.protect import Protection, grant_problem, names_host_path, path_text, protection, selecting
+from runner.gate.protect import Protection, model_grant_problem, names_host_path, path_text, protection, selecting
 from runner.git.history import tree_of
 from runner.git.objects import TreeEntry, listing, read_blob
 from runner.stages.baseline import gates_used, load
@@ -72,7 +72,7 @@ def forbidden_to_models(context: Context, allowed: Sequence[str]) -> Callable[[s
     """Why a planner may not grant a pattern, or None."""
 
     def forbidden(pattern: str) -> str | None:
-        problem = grant_problem(pattern)
+        problem = None if pattern in allowed else model_grant_problem(pattern)
         if problem is not None:
             return problem
         if names_host_path(pattern, context.named, allowed):

@@ -89,3 +89,12 @@ def test_a_flag_names_ten_paths_at_most() -> None:
     """The reviewer's window is not the place for a listing."""
     many = [changed(f"l{n:02}".encode(), None, b"x", new_mode=LINK) for n in range(14)]
     assert flags(many)[0].endswith("l09 and 4 more")
+
+
+def test_a_test_file_of_empty_lines_is_no_hang() -> None:
+    """A million of them, looked at once each."""
+    odd = changed(b"tests/test_a.py", b"def test_a():\n    assert True\n", b"\n" * 1_000_000)
+    assert flags([odd], tests=[b"tests/test_a.py"]) == (
+        "removes tests: tests/test_a.py (1)",
+        "removes assertions from tests: tests/test_a.py (1)",
+    )

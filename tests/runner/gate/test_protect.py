@@ -15,6 +15,7 @@ from runner.gate.protect import (
     host_paths,
     k_changes,
     matching,
+    model_grant_problem,
     names_host_path,
     path_text,
     protected_changes,
@@ -160,6 +161,15 @@ def test_ordinary_permissions_are_accepted(pattern: str) -> None:
 def test_permissions_that_permit_nothing_or_too_cleverly_are_refused(pattern: str) -> None:
     """With a sentence for whoever wrote it."""
     assert grant_problem(pattern)
+
+
+def test_a_pattern_of_a_model_cannot_keep_relay_busy_for_hours() -> None:
+    """A star multiplies the time by the length of a name, and the author of the names may be of the same mind."""
+    assert "3 stars" in (model_grant_problem("*a*a*a*a*a*a*a*b") or "")
+    for pattern in ("tests/**/test_*_api*", "**/test_*.py", "tests/**"):
+        assert model_grant_problem(pattern) is None
+    assert model_grant_problem("../x")
+    assert granted([b"tests/" + b"a" * 240], by_user=[], by_model=["*a*a*b", "**/*a*b"]) == frozenset()
 
 
 @pytest.mark.parametrize(

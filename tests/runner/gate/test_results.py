@@ -293,3 +293,12 @@ def test_no_damage_makes_the_reader_fail(noise: bytes, document: bytes, at: int)
     for damaged in (document[:at] + noise + document[at:], document[:at] + noise + document[at + len(noise) :]):
         with contextlib.suppress(Unreadable):
             assert isinstance(read_junit([damaged]), Report)
+
+
+def test_a_class_name_of_a_million_dots_is_no_hang() -> None:
+    """The process under test writes the report: its longest name is read once for each path it may mean."""
+    case = '<testcase classname="tests.test_a.{}" name="test_x" file="x.py"/>'.format("a." * 1_000_000)
+    report = read_junit(
+        [f'<testsuites><testsuite name="pytest">{case}</testsuite></testsuites>'.encode()], ["tests/test_a.py"]
+    )
+    assert list(report.files.values()) == ["tests/test_a.py"]
