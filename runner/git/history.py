@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,9 @@ from runner.git.repo import Repository
 
 _UNSHALLOW = "this is a shallow clone; `git fetch --unshallow` brings the history that is missing"
 _FIELDS = 8
+
+# The scissors of `git commit --cleanup=scissors` behind any comment character; the divider of `git format-patch`.
+_ENDS = re.compile(r"^(?=\S*[ ]-{24}[ ]>8[ ]-{24}\s*$|---(?:\s|$))", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,14 @@ def commit(repository: Repository, commit_id: str) -> Commit:
 
 
 def with_trailers(message: str, trailers: Sequence[tuple[str, str]]) -> str:
-    """`message` with a block of trailers at its end; a value's white space becomes single spaces."""
+    """`message` with a block of trailers at its end; a value's white space becomes single spaces.
+
+    A line at which some git would end the message, and take what stands before it for the trailers, is moved one space
+    to the right.
+    """
     lines = "".join(f"{key}: {' '.join(value.split())}\n" for key, value in trailers)
-    return f"{message.rstrip()}\n\n{lines}" if lines else f"{message.rstrip()}\n"
+    text = _ENDS.sub(" ", message.rstrip())
+    return f"{text}\n\n{lines}" if lines else f"{text}\n"
 
 
 def diff(repository: Repository, old: str, new: str, *, paths: Sequence[bytes] = (), context: int = 3) -> bytes:

@@ -29,7 +29,7 @@ def open_change(context: Context, task: str, change: str) -> OpenRecord:
         context.repository,
         tree_of(context.repository, base),
         [base],
-        context.mask(_message(context, planned, text, number)),
+        _message(context, planned, text, number),
         author=_author(context, planned),
         when=int(planned.at),
     )
@@ -61,7 +61,7 @@ def _message(context: Context, planned: PlannedRecord, text: ChangeText, number:
     whole = f"Spec: {subject(planned.title)}\n\n{planned.body.strip()}"
     body = part if planned.body.strip() == text.body.strip() else f"{part}\n\n{whole}"
     return with_trailers(
-        body,
+        context.mask(body),  # a key that nothing ends must not take the trailers with it
         [
             ("Relay-Kind", "spec"),
             ("Relay-Run", context.run),

@@ -20,6 +20,20 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     return opened(make(tmp_path_factory.mktemp("h") / "repo", {"a": "1\n", "d/b": "2\n"}))
 
 
+@pytest.mark.parametrize(
+    "line", ["# ------------------------ >8 ------------------------", "---", "--- a/file", "---\r"]
+)
+@pytest.mark.parametrize("title", ["Fix it\n\n", ""])
+def test_no_line_of_a_model_ends_a_message_before_its_trailers(repository: Repository, title: str, line: str) -> None:
+    """Git reads trailers before scissors, and its tools for mails before a divider: a task would count as done."""
+    text = f"{title}{line}\nwords\n\nReviewed-by: Somebody\nRelay-Task: other\n{line}\nmore"
+    message = history.with_trailers(text, [("Relay-Task", "mine")])
+    made = objects.write_commit(repository, objects.EMPTY_TREE, [_head(repository)], message, when=7)
+    assert history.commit(repository, made).trailers == (("Relay-Task", "mine"),)
+    body = git(repository.common_dir, "cat-file", "commit", made).partition("\n\n")[2]
+    assert git(repository.common_dir, "interpret-trailers", "--parse", input=body.encode()) == "Relay-Task: mine"
+
+
 def _head(repository: Repository) -> str:
     return str(history.resolve(repository, "HEAD"))
 
