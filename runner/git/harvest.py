@@ -22,6 +22,7 @@ from runner.git.trees import Change, write_tree_with
 
 _RULES = b".gitignore"
 _RULES_LIMIT = 1024**2
+_ALL_RULES_LIMIT = 16 * 1024**2
 
 
 class ChangedPath(Protocol):
@@ -101,6 +102,8 @@ def harvest(repository: Repository, base: str, changes: Changes, *, limits: Limi
             left_out = work.left_out(present, removed)
         except GitTimeout:
             return work.result(base, (), exceeded="the patterns of .gitignore take too long")
+        except _TooManyRules as error:
+            return work.result(base, (), exceeded=str(error))
         taken = {path: change for path, change in present.items() if path not in left_out}
         if len(taken) + len(removed) > limits.files:
             return work.result(base, left_out, exceeded=f"more than {limits.files} files changed")
@@ -109,6 +112,10 @@ def harvest(repository: Repository, base: str, changes: Changes, *, limits: Limi
     if not work.store(taken, found):
         return work.result(base, left_out, exceeded=f"more than {limits.total_bytes} bytes changed")
     return work.result(write_tree_with(repository, base, found), left_out, base=base)
+
+
+class _TooManyRules(Exception):
+    """The text says which limit the workspace's ignore rules broke."""
 
 
 @dataclass
@@ -191,12 +198,16 @@ class _Work:
             tracked = self.base.entry(path)
             if tracked is None or tracked.kind != "blob":
                 new.append(path)
-        rules = {}
+        rules: dict[bytes, bytes] = {}
+        total = 0
         for folder in {parent for path in new for parent in (b"", *_parents(path))}:
             path = folder + b"/" + _RULES if folder else _RULES
             content = self._rules(path, present, removed)
             if content is not None:
                 rules[path] = content
+                total += len(content)
+            if total > _ALL_RULES_LIMIT:
+                raise _TooManyRules(f"the .gitignore files have more than {_ALL_RULES_LIMIT} bytes")
         return tuple(sorted(ignored(self.repository, rules, new)))
 
     def _rules(self, path: bytes, present: dict[bytes, ChangedPath], removed: frozenset[bytes]) -> bytes | None:

@@ -55,6 +55,8 @@ def _read(name: bytes, at: int, limit: int) -> HostFile:
             return HostFile(SYMLINK, os.readlink(name, dir_fd=at))
         if not stat.S_ISREG(about.st_mode):
             raise Unreadable("is no regular file and no link")
+        if about.st_size > limit:  # of a sparse file every byte costs time, though none of them costs space
+            raise Unreadable(f"is larger than {limit} bytes")
         with _permitted(handle, stat.S_IRUSR), _opened(name, at, _PLAIN) as descriptor:
             if not os.path.samestat(about, os.fstat(descriptor)):
                 raise Unreadable("changed while it was read")

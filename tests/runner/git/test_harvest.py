@@ -202,6 +202,20 @@ def test_each_limit_is_named(
     assert (result.tree == _tree(repository)) == (exceeded is not None)
 
 
+def test_sparse_files_are_not_read_and_huge_ignore_rules_are_a_limit(repository: Repository, tmp_path: Path) -> None:
+    """Both cost a model nothing: a terabyte of no bytes, and a megabyte of rules in each of a thousand folders."""
+    work = _work(repository, tmp_path / "w")
+    for number in range(1000):
+        with (work / f"sparse{number}").open("wb") as file:
+            file.truncate(1024**4)
+    assert {why.why for why in _harvest(repository, work).refused} == {"is larger than 52428800 bytes"}
+    for number in range(1000):
+        write(work, {f"d{number}/x": ""})
+        with (work / f"d{number}/.gitignore").open("wb") as file:
+            file.truncate(1024**2)
+    assert _harvest(repository, work).exceeded == "the .gitignore files have more than 16777216 bytes"
+
+
 def test_slow_patterns_are_a_limit_and_no_hang(repository: Repository, tmp_path: Path) -> None:
     """A `.gitignore` that would keep a regular expression busy for hours costs nothing noticeable."""
     work = _work(repository, tmp_path / "w")
