@@ -110,10 +110,11 @@ def spec_check(max_changes: int, forbidden: Callable[[str], str | None]) -> Chec
     """
 
     def check(payload: Mapping[str, Any]) -> str | None:
+        said = len(payload["changes"])
+        if said > max_changes:
+            return f"{said} changes, at most {max_changes} are allowed: join small ones"
         changes = spec_of(payload).changes
-        problems = []
-        if len(changes) > max_changes:
-            problems.append(f"{len(changes)} changes, at most {max_changes} are allowed: join small ones")
+        problems: list[str] = []
         earlier: list[str] = []
         for number, change in enumerate(changes, start=1):
             problems += _problems(number, change, earlier, forbidden)

@@ -39,6 +39,12 @@ def test_a_spec_is_held_to_its_limits(payload: dict[str, Any], told: str | None)
     assert (said is None) if told is None else (told in (said or ""))
 
 
+def test_a_flood_of_changes_is_told_in_one_sentence() -> None:
+    """Not in one sentence for each of them that lists all the others."""
+    flood = spec(*({"title": f"change {n}", "needs": ["nobody"]} for n in range(100_000)))
+    assert spec_check(8, lambda _: "no")(flood) == "100000 changes, at most 8 are allowed: join small ones"
+
+
 def test_needs_may_name_a_change_by_its_number_or_id() -> None:
     """Planners count, and relay's own ids end in the number; what is no earlier change stays as it was said."""
     found = spec_of(spec({"title": "a"}, {"title": "b", "needs": ["1", "t7-1", "a", "2", "x"]}))
