@@ -159,7 +159,7 @@ def test_relay_land_moves_all_or_nothing(tmp_path: Path) -> None:
     refused(1, "notes")
     (story.repo / "notes").unlink()
     story.commit({"shop.py": LONG["shop.py"].replace("return 2\n", "return 3\n")})
-    refused(1, "conflict", "shop.py")
+    refused(1, "conflict", "shop.py", f"git merge {told.json['landing_branch']}")
     story.git("reset", "-q", "--hard", begin)
     story.commit(
         {
@@ -168,11 +168,12 @@ def test_relay_land_moves_all_or_nothing(tmp_path: Path) -> None:
             )
         }
     )
-    refused(1, "test_f2")
+    refused(1, "gate tests failed (red)", " 1 failed,", "test_f2", f"git merge {told.json['landing_branch']}")
     story.git("reset", "-q", "--hard", begin)
     moved = story.commit({"README": "New.\n"})
     said = story.relay("land", run, "--json")
     assert said.code == 0, said.err
+    assert (said.json["commit"], said.json["why"]) == (story.git("rev-parse", "main"), None)
     assert story.git("rev-parse", "main^1") == moved
     assert story.git("rev-parse", "main^2") == landed
     note = story.git("notes", "--ref=refs/notes/relay/gate", "show", story.git("rev-parse", "main^{tree}"))
@@ -206,5 +207,6 @@ def test_a_new_run_builds_on_what_the_last_one_landed(tmp_path: Path) -> None:
     assert story.git("rev-parse", f"{second.json['landing_branch']}~1") == one
     assert story.relay("land").code == 0
     assert story.git("rev-parse", "main~2") == begin
+    assert story.git("for-each-ref", "refs/heads/relay") == ""
     assert "return 4 + 0" in (story.repo / "shop.py").read_text()
     assert story.relay("land").code == 0

@@ -30,7 +30,8 @@ def command(run: str | None, repo: Path, as_json: bool) -> int:
     with sink(as_json) as events:
         done = bring_in(repository, view.run, dict(os.environ), events)
     if as_json:
-        say_json({"run": view.run, "target": view.target, "moved": done.moved, "commit": done.commit, "why": done.why})
+        about = {"moved": done.moved, "commit": done.commit or None, "why": done.why or None}
+        say_json({"run": view.run, "target": view.target, **about})
     else:
         say(done.why or f"{view.target} is at {done.commit[:12]}")
     return 0 if done.moved else 1

@@ -8,6 +8,7 @@ from typing import TypeVar
 from runner.codec import convert
 from runner.git import refs
 from runner.git.command import GitError
+from runner.git.history import is_ancestor
 from runner.git.journal import Journal
 from runner.git.repo import Repository
 from runner.git.survey import checked_out_branches
@@ -64,6 +65,14 @@ def landings(repository: Repository, target: str) -> dict[str, str]:
         if match and start is not None and start.value.get("target") == target:
             own[match[1]] = commit
     return own
+
+
+def drop_held(repository: Repository, target: str) -> None:
+    """Remove every `landed` that the target holds by now: it waits for nobody."""
+    tip = refs.read(repository, f"refs/heads/{target}")
+    for run, commit in landings(repository, target).items():
+        if tip is not None and is_ancestor(repository, commit, tip):
+            refs.move(repository, [refs.RefUpdate(landed_ref(run), None, commit)])
 
 
 def opened(context: Context, change: str) -> OpenRecord:

@@ -15,11 +15,12 @@ from runner.git.objects import listing, write_commit
 from runner.git.refs import RefUpdate, move, read
 from runner.git.survey import checked_out_branches
 from runner.stages.baseline import Blamed, baseline_of, gates_used
+from runner.stages.branches import drop_held
 from runner.stages.context import Context
 from runner.stages.environments import environment_key, environment_of
 from runner.stages.gate_run import run_gate, setup_failed
 from runner.stages.names import landed_ref
-from runner.stages.noted import note_on
+from runner.stages.noted import note_on, tell
 from runner.stages.project import protection_of
 from sandbox.image import SetupFailed
 
@@ -45,16 +46,17 @@ def bring_in(context: Context) -> BroughtIn:
     if target is None:
         return BroughtIn(False, "", f"the target branch {context.target} is gone")
     if landed is None or is_ancestor(repository, landed, target):
+        drop_held(repository, context.target)
         return BroughtIn(True, target, f"{context.target} holds everything that this run landed already")
     commit = landed
     if not is_ancestor(repository, target, landed):
         merged = merge(repository, target, landed)
         if isinstance(merged, Conflict):
             names = ", ".join(path_text(path) for path in merged.paths)
-            return BroughtIn(False, "", f"it conflicts with {context.target} in {names}: merge it yourself")
+            return _refused(context, f"it conflicts with {context.target} in {names}")
         red = _red(context, target, landed, merged.tree)
         if red:
-            return BroughtIn(False, "", red)
+            return _refused(context, red)
         commit = write_commit(repository, merged.tree, [target, landed], _message(context), when=int(context.wall()))
     if branch in checked_out_branches(repository):
         try:
@@ -63,8 +65,14 @@ def bring_in(context: Context) -> BroughtIn:
             return BroughtIn(False, "", str(blocked))
     else:
         move(repository, [RefUpdate(branch, commit, target)])
-    move(repository, [RefUpdate(landed_ref(context.run), None, landed)])
+    drop_held(repository, context.target)
     return BroughtIn(True, commit)
+
+
+def _refused(context: Context, why: str) -> BroughtIn:
+    """What stands against it is between the user's own commits and the run's, so it is theirs to merge."""
+    branch = landed_ref(context.run).removeprefix(HEADS)
+    return BroughtIn(False, "", f"{context.mask(why)}; nothing was moved. Merge it yourself: git merge {branch}")
 
 
 def _red(context: Context, target: str, landed: str, tree: str) -> str:
@@ -103,7 +111,7 @@ def _red(context: Context, target: str, landed: str, tree: str) -> str:
         )
         verdict = decide(evidence)
         note_on(context, verdict, at=context.wall(), head=landed)
-        context.emit("gate ended", gate=gate.name, status=verdict.status, reason=verdict.reason, why=verdict.summary)
+        tell(context, verdict)
         if verdict.status != "passed":
             return f"the merge with {context.target} does not pass {gate.name}: {verdict.summary}"
     return ""

@@ -31,7 +31,7 @@ from runner.stages.environments import environment_key, environment_of, input_pa
 from runner.stages.gate_run import Ran, run_gate, setup_failed
 from runner.stages.grants import Grants, grants
 from runner.stages.names import record_key
-from runner.stages.noted import note_on
+from runner.stages.noted import note_on, tell
 from runner.stages.project import protection_of
 from runner.stages.records import GateRecord
 from runner.stages.touched import Touched, touched
@@ -71,17 +71,7 @@ def gate(context: Context, at: At) -> Judged:
         record = next((each for each in records if each is not None), None)
         if record is None:
             record = _judge(context, at, context.pipeline.gates[name])
-        context.emit(
-            "gate ended",
-            gate=name,
-            status=record.status,
-            reason=record.reason,
-            why=record.summary,
-            results=record.results,
-            passed=record.passed,
-            failed=record.failed,
-            seconds=round(record.seconds, 1),
-        )
+        tell(context, record)
         if record.status != "passed":
             break
     assert record is not None  # a test stage names at least one gate

@@ -1,4 +1,4 @@
-"""A verdict as a note on the tree that was tested: enough to find the evidence and to check it."""
+"""A verdict as it is told: an event, and a note on the tested tree that is enough to find and check the evidence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from runner.gate.verdict import Verdict
 from runner.git import notes
 from runner.stages.context import Context
 from runner.stages.names import GATE_NOTES
+from runner.stages.records import GateRecord
 
 
 def note_on(
@@ -45,3 +46,18 @@ def note_on(
         sort_keys=True,
     )
     notes.add(context.repository, GATE_NOTES, verdict.c_tree, line)
+
+
+def tell(context: Context, said: GateRecord | Verdict) -> None:
+    """Say how a gate ended, to the log and to whoever watches."""
+    context.emit(
+        "gate ended",
+        gate=said.gate,
+        status=said.status,
+        reason=said.reason,
+        why=said.summary,
+        results=said.results,
+        passed=said.passed,
+        failed=said.failed,
+        seconds=round(said.seconds, 1),
+    )

@@ -13,10 +13,10 @@ from runner import disk
 from runner.codec import CodecError, decode, encode
 from runner.git.command import GitError
 from runner.git.history import is_ancestor, tree_of
-from runner.git.refs import RefUpdate, move, read
+from runner.git.refs import RefUpdate, read
 from runner.git.repo import Repository
 from runner.git.survey import default_branch, facts_at_start, uncommitted
-from runner.stages.branches import landings
+from runner.stages.branches import drop_held, landings
 from runner.stages.names import landed_ref
 from runner.stages.plan import split_title
 from runner.stages.records import Options, Started
@@ -125,11 +125,10 @@ def beginning(repository: Repository, run: str, target: str) -> Beginning:
     if tip is None:
         return Beginning("")
     newest = ""
+    drop_held(repository, target)
     waiting = landings(repository, target)
     for other, commit in sorted(waiting.items()):
-        if is_ancestor(repository, commit, tip):
-            move(repository, [RefUpdate(landed_ref(other), None, commit)])
-        elif is_ancestor(repository, tip, commit):
+        if is_ancestor(repository, tip, commit):
             # Runs of one minute are not told apart by their ids: what holds the other one is newer.
             newest = newest if newest and is_ancestor(repository, commit, waiting[newest]) else other
     if not newest:
