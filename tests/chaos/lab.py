@@ -12,6 +12,7 @@ from signal import Signals
 from typing import Any
 
 from sandbox.docker import connect
+from tests.playing import forget_environments
 from tests.runner.models.fake_vendor import Answer, Call, FakeVendor, Json, Request, chat, sse
 
 HERE = Path(__file__).parent
@@ -257,6 +258,7 @@ def lab(root: Path) -> Iterator[Lab]:
                 process.terminate()
                 process.communicate()
         models.close()
+        forget_environments(root)
 
 
 def _lay_out(made: Lab) -> None:
