@@ -55,7 +55,7 @@ class Scripted:
         """The line that fits most closely, of equals the first. Raises ModelError("request"), naming the key."""
         step = 1 + sum(entry.reply is not None for entry in history)
         fitting = [line for line in self.script if _fits(line, place, step)]
-        line = max(fitting, key=_named, default=None)
+        line = max(fitting, key=lambda line: _closeness(line, place), default=None)
         if line is None:
             raise ModelError(
                 "request",
@@ -79,9 +79,12 @@ def _fits(line: Line, place: Place, step: int) -> bool:
     return (line.role, line.step) == (place.role, step) and all(want in (None, have) for want, have in pairs)
 
 
-def _named(line: Line) -> int:
-    """How many of task, change and round a line names: a plan's line, which names no change, yields to a review's."""
-    return sum(value is not None for value in (line.task, line.change, line.round))
+def _closeness(line: Line, place: Place) -> int:
+    """How closely a line says where it belongs. A task alone speaks of planning: in a change's turn it yields to a line
+    that names the change or the round, in a plan's turn it wins over one that names a round.
+    """
+    task = 1 if place.change else 3
+    return task * (line.task is not None) + 2 * (line.change is not None) + 2 * (line.round is not None)
 
 
 def _key(place: Place, step: int) -> str:

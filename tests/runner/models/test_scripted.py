@@ -34,6 +34,17 @@ def test_a_more_special_line_wins_when_it_stands_first() -> None:
     assert ask(Place("coder", "t1", "t1-1", 1)) == "first"
 
 
+def test_one_role_plans_and_reviews_with_lines_in_any_order() -> None:
+    """A plan's line names its task, and is not played in the turn of a change that has a line of its own."""
+    plan, review = ScriptedReply("boss", 1, task="t1", text="plan"), ScriptedReply("boss", 1, text="review", round=1)
+    second = ScriptedReply("boss", 1, change="t1-2", text="second")
+    for script in ((plan, review, second), (second, review, plan)):
+        boss = open_model(ModelSpec("scripted/demo", script=script))
+        places = (Place("boss", "t1"), Place("boss", "t1", "t1-1", 1), Place("boss", "t1", "t1-2", 3))
+        said = [boss.ask("", [], [], max_tokens=1, place=place).text for place in places]
+        assert said == ["plan", "review", "second"]
+
+
 def test_calls_come_out_as_tool_calls_and_cost_nothing() -> None:
     """A scripted reply looks like any other to the loop."""
     reply = MODEL.ask("", [], [], max_tokens=1, place=Place("coder"))
