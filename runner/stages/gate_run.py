@@ -10,16 +10,14 @@ from pipelines.pipeline import Gate
 from runner.gate.evidence import RunEvidence
 from runner.gate.results import Unreadable, read_junit
 from runner.gate.switch import REPORT_NAME, report_place, runner_environment
-from runner.git.checkout import base_directory
-from runner.git.layer import git_layer
 from runner.git.objects import entry, listing
 from runner.git.trees import write_tree_with
 from runner.stages.context import Context
-from runner.stages.turn import sandbox_spec
+from runner.stages.workspaces import sandbox_spec, workspace_of
 from sandbox.base import CommandRun
 from sandbox.image import Environment
 from sandbox.overlay import remove_home
-from sandbox.workspace import Workspace, open_workspace
+from sandbox.workspace import Workspace
 
 MOST_REPORT = 32 * 1024**2  # bytes
 
@@ -62,22 +60,10 @@ def setup_failed(log: bytes) -> Ran:
 
 
 def _workspace(context: Context, tree: str, history: str, environment: Environment, name: str) -> Workspace:
-    repository, cache, uid, gid = context.repository, context.cache, context.uid, context.gid
     home = context.folder / "gates" / name
     home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_home(context.engine, home)  # of a gate that was killed: what its command wrote must not judge again
-    return open_workspace(
-        context.engine,
-        context.backend,
-        home=home,
-        base=base_directory(repository, tree, cache, uid, gid),
-        extras=environment.extras,
-        gitdir=git_layer(repository, tree, history, cache, uid, gid, base=context.began),
-        name=f"relay-{context.run}-{name}",
-        uid=uid,
-        gid=gid,
-        files=context.files,
-    )
+    return workspace_of(context, environment, tree=tree, history=history, home=home, name=name)
 
 
 def _evidence(context: Context, tree: str, ran: CommandRun, report: bytes | None) -> RunEvidence:

@@ -14,20 +14,15 @@ from runner.agent.tools import ENDING, ROLE_TOOLS, RoleKind
 from runner.agent.transcript import masked
 from runner.agent.turn import Check, Turn, TurnResult
 from runner.codec import decode, encode
-from runner.git.checkout import base_directory
-from runner.git.layer import git_layer
 from runner.models.base import Place, Usage
 from runner.stages.context import Context, Interrupted, ProviderDown
 from runner.stages.models import asker, chain
 from runner.stages.names import turn_folder
 from runner.stages.records import Spending, Tokens
-from sandbox.base import Limits as SandboxLimits
-from sandbox.base import Sandbox, SandboxSpec
+from runner.stages.workspaces import sandbox_spec, workspace_of
+from sandbox.base import Sandbox
 from sandbox.image import Environment
-from sandbox.workspace import Workspace, open_workspace
-
-# What a model runs to try its work must not become part of the work where no .gitignore names it.
-TURN_ENV = {"PYTHONDONTWRITEBYTECODE": "1"}
+from sandbox.workspace import Workspace
 
 KEPT: frozenset[str] = frozenset({"provider", "budget", "cancelled"})  # ends after which the turn can go on
 
@@ -86,18 +81,13 @@ def taken(context: Context, assignment: Assignment) -> Iterator[Taken]:
     folder = turn_folder(context.folder, assignment.key)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     base = _base(folder, assignment, int(context.wall()))
-    repository, cache, uid, gid = context.repository, context.cache, context.uid, context.gid
-    workspace = open_workspace(
-        context.engine,
-        context.backend,
+    workspace = workspace_of(
+        context,
+        assignment.environment,
+        tree=base.tree,
+        history=base.history,
         home=folder / "workspace",
-        base=base_directory(repository, base.tree, cache, uid, gid),
-        extras=assignment.environment.extras,
-        gitdir=git_layer(repository, base.tree, base.history, cache, uid, gid, base=context.began),
-        name=f"relay-{context.run}-{assignment.key}",
-        uid=uid,
-        gid=gid,
-        files=context.files,
+        name=assignment.key,
     )
     try:
         result = _run(context, assignment, workspace, folder / "transcript.jsonl")
@@ -160,21 +150,6 @@ def _run(context: Context, assignment: Assignment, workspace: Workspace, transcr
 
 def _starter(context: Context, environment: Environment, workspace: Workspace) -> Callable[[], Sandbox]:
     return lambda: context.engine.start(sandbox_spec(context, environment, workspace, "turn"))
-
-
-def sandbox_spec(context: Context, environment: Environment, workspace: Workspace, kind: str) -> SandboxSpec:
-    """The container around a workspace. A gate never has the network; a turn leaves no compiled files."""
-    policy = context.pipeline.sandbox
-    limits = policy.limits
-    return SandboxSpec(
-        image=environment.image_id,
-        user=f"{context.uid}:{context.gid}",
-        mounts=(workspace.mount,),
-        labels=context.labels(kind),
-        env={**TURN_ENV, **policy.env} if kind == "turn" else policy.env,
-        network=policy.network if kind == "turn" else "none",
-        limits=SandboxLimits(limits.cpus, limits.memory, limits.pids, limits.output),
-    )
 
 
 def spending(context: Context, role: str, key: str) -> tuple[Spending, ...]:
