@@ -22,6 +22,7 @@ def test_a_project_without_any_test_can_start(tmp_path: Path) -> None:
     story.says("reviewer", approve())
     told = story.run()
     assert (told.code, told.outcome, told.change["rounds"]) == (0, "landed", 3), told.err
+    assert "0 tests pass, " in told.err and "nothing to keep, so a change's own tests decide" in told.err
     assert story.verdicts() == [("failed", "nothing-ran"), ("failed", "nothing-ran"), ("passed", None)]
 
 

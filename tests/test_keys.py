@@ -154,6 +154,7 @@ def test_a_container_is_as_the_file_says(tmp_path: Path) -> None:
     journal = f"refs/relay/runs/{told['run']}/changes/t1-1"
     transcript = git(tmp_path / "repo", "show", f"{journal}:r1.1.implement/transcript.jsonl")
     assert transcript.count("x" * 1000) in (2, 3)
+    assert "no network unless" in transcript and "There is no network" not in transcript  # it has one
 
 
 TIMES = """\

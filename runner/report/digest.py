@@ -63,7 +63,7 @@ def headline(run: RunView) -> str:
     changes = run.changes
     landed = sum(change.landed is not None for change in changes)
     if not changes:
-        return {"running": "It is planning.", "nothing-to-do": "There was nothing to do."}.get(
+        return {"running": "No change is begun yet.", "nothing-to-do": "There was nothing to do."}.get(
             run.outcome, "No change was begun."
         )
     counted = f"{landed} of {len(changes)} change{'' if len(changes) == 1 else 's'} landed"

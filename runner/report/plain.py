@@ -66,7 +66,8 @@ def _baseline_done(keys: Mapping[str, Any]) -> str:
     reds = f", {keys['old_reds']} fail there already" if keys.get("old_reds") else ""
     flaky = f"; flaky: {_value(keys['flaky'])}" if keys.get("flaky") else ""
     passing = "1 test passes" if keys.get("contract") == 1 else f"{_get(keys, 'contract')} tests pass"
-    return f"gate {_get(keys, 'gate')}: {passing}{reds}, {took}{flaky}"
+    alone = "; nothing to keep, so a change's own tests decide" if keys.get("contract") == 0 else ""
+    return f"gate {_get(keys, 'gate')}: {passing}{reds}, {took}{flaky}{alone}"
 
 
 def _planned(keys: Mapping[str, Any]) -> str:
