@@ -81,6 +81,9 @@ def _handles(git_dir: Path, common: Path, work_tree: Path | None) -> Repository:
         common,
         {
             "GIT_DIR": str(own),
+            # Named, since a repository may have come with a `relay/git` in which a file says that it is elsewhere.
+            "GIT_COMMON_DIR": str(own),
+            "GIT_GRAFT_FILE": str(own / "none"),
             "GIT_OBJECT_DIRECTORY": str(common / "objects"),
             "GIT_SHALLOW_FILE": str(shallow),
         },

@@ -33,6 +33,20 @@ def test_a_clean_merge_is_the_tree_that_git_merge_makes(tmp_path: Path) -> None:
     assert merge(repository, left, left) == Merged(history.tree_of(repository, left))
 
 
+def test_a_repository_that_came_with_a_relay_folder_runs_nothing(tmp_path: Path) -> None:
+    """A file in relay's own git directory would say that its settings are elsewhere, a merge driver among them."""
+    where = make(tmp_path / "r", {".gitattributes": "f merge=evil\n", "f": "1\n2\n3\n4\n5\n"})
+    evil, marker = tmp_path / "evil", tmp_path / "ran"
+    write(where / ".git/relay/git", {"commondir": f"{evil}\n", "info/grafts": ""})
+    git(tmp_path, "init", "-q", "--bare", evil)
+    git(evil, "config", "merge.evil.driver", f"touch '{marker}'")
+    repository, left, right = _branches(where, {"f": "one\n2\n3\n4\n5\n"}, {"f": "1\n2\n3\n4\nfive\n"})
+    merged = merge(repository, left, right)
+    assert isinstance(merged, Merged)
+    assert objects.read_path(repository, merged.tree, b"f") == b"one\n2\n3\n4\nfive\n"
+    assert not marker.exists()
+
+
 def test_a_conflict_is_data_for_the_next_turn(tmp_path: Path) -> None:
     """The tree with markers, each path with its versions, the messages of git."""
     where = make(tmp_path / "r", {"f\n ü": "1\n", "gone": "1\n"})
