@@ -20,6 +20,8 @@ from runner.models.faults import lost, unreadable
 
 DONE = "[DONE]"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_MOST_ERROR = 1024**2  # bytes
+_ABOUT_BODY = ("content-encoding", "content-length", "transfer-encoding")
 _ONE_ANSWER = httpx2.Limits(max_keepalive_connections=0)
 
 
@@ -93,24 +95,39 @@ def events(answer: Streamed, spec: ModelSpec) -> Iterator[dict[str, Any]]:
 def http_client(spec: ModelSpec) -> httpx2.Client:
     """The client below an SDK. No connection outlives its answer: a turn's tools may run longer than a server keeps
     one open, and nothing is left to be closed."""
-    return httpx2.Client(timeout=timeout(spec), limits=_ONE_ANSWER)
+    return _Client(spec)
 
 
-class RecordingClient(httpx2.Client):
+class _Client(httpx2.Client):
+    """A client that reads no more of an error than can be of use: an SDK would read on, perhaps without an end."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(timeout=timeout(spec), limits=_ONE_ANSWER)
+
+    def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        response = super().send(request, stream=True, **options)
+        if response.status_code != 200:
+            return _error_of(response)
+        if not stream:
+            response.read()
+        return response
+
+
+class RecordingClient(_Client):
     """A client for an SDK whose stream cannot be read raw: keeps a good answer's events and hands on an empty one.
 
     `recorded` holds the events of the last answer. Errors pass through, for the SDK to raise.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        super().__init__(timeout=timeout(spec), limits=_ONE_ANSWER)
+        super().__init__(spec)
         self._spec = spec
         self.recorded: list[dict[str, Any]] = []
         self.recorded_headers: Mapping[str, str] = {}
 
-    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+    def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
         self.recorded, self.recorded_headers = [], {}
-        response = super().send(request, **options)
+        response = super().send(request, stream=True, **options)
         if response.status_code != 200:
             return response
         try:
@@ -119,6 +136,21 @@ class RecordingClient(httpx2.Client):
         finally:
             response.close()
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=b"", request=request)
+
+
+def _error_of(response: httpx2.Response) -> httpx2.Response:
+    """The same answer with its body read, or with the first megabyte of it."""
+    content = bytearray()
+    try:
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) > _MOST_ERROR:
+                break
+    finally:
+        response.close()
+    kept = {name: value for name, value in response.headers.items() if name not in _ABOUT_BODY}
+    body = bytes(content[:_MOST_ERROR])
+    return httpx2.Response(response.status_code, headers=kept, content=body, request=response.request)
 
 
 def _lines(pieces: Iterable[bytes], spec: ModelSpec) -> Iterator[str]:

@@ -242,6 +242,13 @@ def test_an_answer_without_an_end_is_left(face: Face, vendor_server: FakeVendor)
 
 
 @every_face
+def test_an_error_without_an_end_is_left(face: Face, vendor_server: FakeVendor) -> None:
+    """An SDK would read it for ever, and into memory."""
+    error = failure(face, vendor_server, Answer(b"x" * 1_200_000, status=500, hang=True))
+    assert (error.kind, error.status) == ("server", 500) and str(error).endswith("xxx...")
+
+
+@every_face
 def test_a_key_that_a_server_says_back_is_in_no_reply(face: Face, vendor_server: FakeVendor) -> None:
     """Else it would be written to files and shown to commands; `wire` goes back as the loop saw it."""
     vendor_server.answer(wire.sse(face.calls(Call("bash", {"command": f"echo {KEY}", KEY: [KEY]}))), face.says(KEY))
