@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NoReturn, Protocol, Self
@@ -68,6 +69,12 @@ def _escaped(text: bytes) -> bytes:
     return b"".join(safe.get(code) or b"\\0%03o" % code for code in text) + b"\n"
 
 
+@cache
+def agent_text(name: str) -> bytes:
+    """One of the two programs that answer in a container, by the name of its file."""
+    return (_HERE / name).read_bytes()
+
+
 class Shell:
     """A running container with an agent on its stream; see `sandbox.base.Sandbox` for the contract."""
 
@@ -101,7 +108,7 @@ class Shell:
         deadline = self._now() + _START
         try:
             while (word := self._line(deadline)) in (b"want python", b"want sh"):
-                text = (_HERE / ("agent.py" if word == b"want python" else "loop.sh")).read_bytes()
+                text = agent_text("agent.py" if word == b"want python" else "loop.sh")
                 self._send(b"%d\n%s" % (len(text), text), _START)
         except SandboxDied:
             said = self._noise.decode(errors="replace").strip() or "it said nothing"

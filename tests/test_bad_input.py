@@ -238,7 +238,7 @@ def test_a_repository_that_the_user_may_not_write_is_left_alone(repo: Path) -> N
     if os.getuid() == 0:
         for path in [repo, repo / ".git"]:
             os.chown(path, 12345, 12345)
-        done = relay(repo, "pipeline", "run", *TASK)
+        done = relay(repo, "pipeline", "run", *TASK, HOME=str(repo.parent))  # whose own settings trust nobody
         assert done.returncode == 4
         assert f"belongs to another user, so git does not open it; if you trust it: {TRUST} {repo}" in done.stderr
         assert not (repo / ".git" / "relay").exists()

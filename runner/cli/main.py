@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TextIO
 
 import click
 
@@ -87,11 +88,19 @@ def main() -> None:
     """The console entry point. A stage that failed leaves its thread parked for good: nobody waits for it at exit."""
     _ready_streams()
     code = run(sys.argv[1:], os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        _empty(stream)
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _empty(stream: TextIO) -> None:
+    """Flush a stream. One that takes no more is let go: Python would try again at exit, and make the code 120."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _ready_streams() -> None:

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from sandbox.shell import agent_text
+
 NOBODY = 58399
 
 
@@ -21,6 +23,8 @@ def as_user(call: Callable[[Path], None]) -> None:
             call(folder)
             return
         os.chown(folder, NOBODY, NOBODY)
+        for name in ("agent.py", "loop.sh"):
+            agent_text(name)  # read while we may: the clone can lie where only root can look
         read_end, write_end = os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads: the child only runs this

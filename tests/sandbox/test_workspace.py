@@ -6,7 +6,6 @@ import os
 import uuid
 from pathlib import Path
 
-import git.cmd  # noqa: F401 (loaded here: the ordinary user of a test may not be able to read it)
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 

@@ -212,15 +212,18 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 )
 def test_closed_or_full_streams_change_no_more_than_they_must(redirected: str, code: int, tmp_path: Path) -> None:
     """cron and services start programs so: nothing is a bug, and no file is written to in a stream's place."""
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        # Buffered, as streams are outside of a terminal: what is left over fails only when the process ends.
+        script = f"unset PYTHONUNBUFFERED; {RELAY} {command}"
+        return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+
     for command in ("--help", "pipeline show solo"):
-        done = subprocess.run(
-            ["sh", "-c", f"{RELAY} {command} {redirected}"], capture_output=True, text=True, check=False, cwd=tmp_path
-        )
+        done = run(f"{command} {redirected}")
         assert done.returncode == code, done.stderr
         assert "bug of relay" not in done.stderr
     assert list(tmp_path.iterdir()) == []
-    done = subprocess.run(["sh", "-c", f"{RELAY} nope 2>/dev/full"], check=False, cwd=tmp_path)
-    assert done.returncode == 2
+    assert run("nope 2>/dev/full").returncode == 2
 
 
 def test_what_a_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
