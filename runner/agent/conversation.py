@@ -30,6 +30,7 @@ class Record:
     is_error: bool = False
     died: bool = False  # the sandbox ended under this call
     ends: bool = False  # an ending tool whose arguments were accepted
+    refused: bool = False  # a call that was not tried: no such tool, bad arguments, an ending that was not accepted
     opened: str = ""
     command: bool = False
     link: int = 0
@@ -49,6 +50,7 @@ class Conversation:
     entries: tuple[Entry, ...] = ()
     steps: int = 0
     unusable: int = 0  # replies in a row that asked for nothing that could be tried
+    complaint: str = ""  # what was wrong with the last of them
     deaths: int = 0
     link: int = 0
     at: float = 0.0
@@ -62,6 +64,7 @@ class Conversation:
     counted: int = 0  # tokens of prompt and reply at the last call that was counted
     since: int = 0  # bytes that came after it
     freed: int = 0  # bytes that shortening took away after it
+    _refused: int = 0  # calls of the last reply that were not tried
 
     @property
     def at_most_tokens(self) -> int:
@@ -107,12 +110,12 @@ class Conversation:
 
     def _take_reply(self, reply: Reply) -> None:
         self.steps += 1
-        self.last, self.results = reply, {}
+        self.last, self.results, self._refused = reply, {}, 0
         if reply.model not in self.models[-1:]:
             self.models.append(reply.model)
         if reply.stop in ("refusal", "context"):
             return  # it said nothing that another try should see
-        self.unusable = self.unusable + 1 if fault(reply) else 0
+        self._count(fault(reply))
         if reply.text or reply.calls:
             self._add(Entry(reply=reply))
         if reply.usage is not None:
@@ -122,6 +125,7 @@ class Conversation:
         if self.last is None:
             return
         self.results[record.call] = ToolResult(self.last.calls[record.call], record.text, record.is_error)
+        self._refused += record.refused
         self.deaths += record.died
         self.commands += record.command
         if record.opened and record.opened not in self.opened:
@@ -129,8 +133,16 @@ class Conversation:
         if record.ends:
             self.payload = record.payload or {}
         if len(self.results) == len(self.last.calls):
+            if fault(self.last) is None and self._refused == len(self.results):
+                self._count(record.text)
+            elif fault(self.last) is None:
+                self.unusable = 0
             self._add(Entry(results=tuple(self.results[n] for n in range(len(self.last.calls)))))
             self.last = None
+
+    def _count(self, wrong: str | None) -> None:
+        if wrong:
+            self.unusable, self.complaint = self.unusable + 1, wrong
 
     def _add(self, entry: Entry) -> None:
         self.entries = (*self.entries, entry)

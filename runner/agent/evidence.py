@@ -74,7 +74,7 @@ ENDS = {
     "timeout": "its time was over. Run only what you need, with time limits",
     "idle": "nothing happened for too long. Something that you ran waited or did not end: give commands a `timeout_s`",
     "context": "the context window was full. Read less at a time, and search before you read",
-    "format": "three replies in a row called no tool that could be run",
+    "format": "three replies in a row asked for nothing that could be tried",
     "stuck": "the sandbox died three times under its commands: too much memory, or a command that killed it",
     "limit": "what it left in the work tree was beyond a limit",
     "no-change": "it called `done`, but no file had changed",

@@ -137,7 +137,7 @@ class _Loop:
 
     def _answer(self) -> _End | None:
         """Do what the last reply asks for. None: nothing stands in the way of the next one."""
-        state, reply = self._state, self._state.last
+        reply = self._state.last
         end = self._ended()
         if end is not None or reply is None:
             return end
@@ -146,10 +146,6 @@ class _Loop:
             return self._switch(f"{reply.model} refused: {reply.stop_detail or reply.text[:200]}", "refusal")
         if reply.stop == "context":
             return self._make_room(0)
-        if state.unusable >= UNUSABLE:
-            return _End(
-                "format", f"{UNUSABLE} replies in a row asked for nothing that could be tried; the last: {wrong}"
-            )
         if reply.calls:
             return self._call_all(reply, wrong)
         self._record(Record("note", 0, text=wrong or ""))
@@ -159,6 +155,11 @@ class _Loop:
         if self._state.deaths >= DEATHS:
             return _End("stuck", f"the sandbox ended {DEATHS} times under this turn's commands")
         payload = self._state.payload
+        if payload is None and self._state.unusable >= UNUSABLE:
+            said = self._state.complaint
+            return _End(
+                "format", f"{UNUSABLE} replies in a row asked for nothing that could be tried; the last: {said}"
+            )
         if payload is None:
             return None
         return _End("done", str(payload.get("summary") or payload.get("title") or payload.get("reason") or ""), payload)
@@ -198,7 +199,7 @@ class _Loop:
     def _call(self, call: ToolCall, again: bool) -> Record | Late:
         asked = understood(call, self._turn.tools)
         if asked.wrong:
-            return Record("result", 0, text=asked.wrong, is_error=True)
+            return Record("result", 0, text=asked.wrong, is_error=True, refused=True)
         if call.name in self._turn.ending:
             return self._end_by(asked.args)
         seconds, limit = self._patience.left(), output_limit(self._model())
@@ -220,7 +221,7 @@ class _Loop:
             said = self._turn.check(args)
             wrong = f"not accepted: {said}" if said else None
         if wrong:
-            return Record("result", 0, text=wrong, is_error=True)
+            return Record("result", 0, text=wrong, is_error=True, refused=True)
         return Record("result", 0, text="accepted", ends=True, payload=args)
 
     def _steps_left(self) -> str:

@@ -82,6 +82,14 @@ def test_a_usable_reply_starts_the_count_of_unusable_ones_again(tmp_path: Path) 
     assert (result.end, result.steps) == ("done", 6)
 
 
+def test_calls_that_are_refused_three_times_in_a_row_end_as_format(tmp_path: Path) -> None:
+    """No such tool, arguments that are none, an ending that is not accepted: nobody pays for eighty of them."""
+    unknown, bad, early = says(("nosuch", {})), says(("bash", {"comand": "ls"})), says(DONE)
+    result = Table(tmp_path, [Player([unknown, bad, early])], check=lambda _args: "name the file").play()
+    assert (result.end, result.steps) == ("format", 3)
+    assert result.detail.endswith("not accepted: name the file")
+
+
 def test_arguments_that_are_no_json_get_the_schema_and_then_format(tmp_path: Path) -> None:
     """What cannot be parsed is answered by what was expected."""
     broken = Reply("", (ToolCall("c", "bash", None, "{oops"),), "tools", "", None, {}, "test/one")
