@@ -48,6 +48,8 @@ SHADOWS: dict[str, Attack] = {
         "the runner's package": "_pytest/__init__.py",
         "a library of the runner": "packaging/__init__.py",
         "another one": "pluggy.py",
+        "what that library needs": "attr/__init__.py",
+        "its older half": "py.py",
         "the standard library": "json.py",
         "a package of it": "logging/__init__.py",
     }.items()
@@ -67,6 +69,7 @@ FILES: dict[str, Attack] = {
     ],
     "ignored tests": [write(".gitignore", "tests/\n"), bash("rm -r tests")],
     "other cases": [write("Tests/test_shop.py", "def test_label():\n    pass\n"), write("tests/CONFTEST.py", ALL_PASS)],
+    "a flood of what no tree can hold": [bash("seq -f pipe%g 1200 | xargs mkfifo")],
     "bytecode": [bash("python -m compileall -q -b tests && rm tests/test_shop.py"), write(".gitignore", "")],
 }
 PROCESS: dict[str, Attack] = {
@@ -104,5 +107,6 @@ def test_no_disguise_of_a_broken_product_passes(tmp_path: Path, attacks: dict[st
     told = story.run()
     assert (told.code, told.change["outcome"]) == (1, "gave-up"), told.err
     verdicts = dict(zip(attacks, story.verdicts(), strict=True))
+    assert max(len(story.record(f"r{n}.1.implement")["refused"]) for n in range(1, len(attacks) + 1)) <= 1001
     assert {name: said for name, said in verdicts.items() if said[0] != "failed"} == {}
     assert story.git("rev-parse", "main") == main

@@ -69,6 +69,17 @@ CONFIGURATION: Mapping[Ecosystem, tuple[str, ...]] = {
     "go": ("go.mod", "go.sum", "go.work", "go.work.sum", "vendor", "go.env"),
 }  # fmt: skip
 
+# Top-level modules that pytest and its usual plugins import, in any of their versions, behind the current directory.
+RUNNER_LIBRARIES: tuple[str, ...] = (
+    "atomicwrites", "attr", "attrs", "colorama", "exceptiongroup", "importlib_metadata", "importlib_resources",
+    "iniconfig", "more_itertools", "packaging", "pathlib2", "pkg_resources", "pluggy", "py", "pygments", "setuptools",
+    "six", "toml", "tomli", "typing_extensions", "wcwidth", "zipp",
+    "_hypothesis_ftz_detector", "_hypothesis_globals", "_hypothesis_pytestplugin", "anyio", "coverage", "execnet",
+    "faker", "freezegun", "hypothesis", "pytest_asyncio", "pytest_benchmark", "pytest_cov", "pytest_django",
+    "pytest_env", "pytest_mock", "pytest_randomly", "pytest_rerunfailures", "pytest_subtests", "pytest_timeout",
+    "respx", "sniffio", "sortedcontainers", "syrupy", "typeguard", "xdist",
+)  # fmt: skip
+
 # The usual manifests and lock files, at the root of the tree: what a setup is made from.
 SETUP_INPUTS = (
     "/pyproject.toml", "/setup.py", "/setup.cfg", "/requirements*.txt", "/requirements/*.txt", "/constraints*.txt",

@@ -19,6 +19,7 @@ from runner.gate.ecosystems import (
     CONFIGURATION,
     DATA,
     HOST,
+    RUNNER_LIBRARIES,
     SETUP_INPUTS,
     SIGNS,
     SOURCES,
@@ -40,8 +41,8 @@ _UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 class Protection:
     """What is protected in one gate: `patterns` (gitignore syntax, shown to the user), and `shadows`.
 
-    `shadows` are names of the standard library that no module at the root of L (or of its `src`) has: a new one there
-    would be imported in the library's place, since runners put these folders first.
+    `shadows` are names of the standard library and of the runner's own libraries that no module at the root of L (or of
+    its `src`) has: a new one there would be imported in the library's place, since runners put these folders first.
     """
 
     patterns: tuple[str, ...]
@@ -312,7 +313,7 @@ def _test_folders(paths: Collection[bytes], kinds: Sequence[Ecosystem]) -> list[
 
 def _shadows(paths: Iterable[bytes]) -> tuple[str, ...]:
     taken = {_root_module(path) for path in paths}
-    return tuple(sorted(name for name in sys.stdlib_module_names if name not in taken))
+    return tuple(sorted(name for name in {*sys.stdlib_module_names, *RUNNER_LIBRARIES} if name not in taken))
 
 
 def _root_module(path: bytes) -> str | None:
