@@ -22,13 +22,15 @@ from runner.stages.branches import found, head_of, history, landing_tip, opened
 from runner.stages.context import Context
 from runner.stages.environments import environment_of
 from runner.stages.evidence import evidence_for
-from runner.stages.land import subject
+from runner.stages.land import prose, subject
 from runner.stages.names import branch_ref, record_key, turn_key
 from runner.stages.open import open_change
 from runner.stages.project import change_facts, project_facts
 from runner.stages.records import GateRecord, TurnRecord
 from runner.stages.tasks import identity
 from runner.stages.turn import Assignment, Taken, taken
+
+TOLD = 1000  # paths that a record names
 
 
 def implement(context: Context, at: At) -> Implemented:
@@ -111,7 +113,7 @@ def _commit(context: Context, at: At, turn: Taken, tree: str, parents: Sequence[
     role = context.stage(at.stage).objects[0]
     summary = context.mask(str((turn.result.payload or {}).get("summary", "")).strip())
     title = subject(summary.partition("\n")[0] or f"Round {at.round}: unfinished ({turn.result.end})")
-    rest = summary if "\n" in summary or len(summary) > len(title) else ""
+    rest = prose(summary) if "\n" in summary or len(summary) > len(title) else ""
     message = with_trailers(
         f"{title}\n\n{rest}".strip(),
         [
@@ -146,11 +148,17 @@ def _record(context: Context, at: At, turn: Taken, head: str, taken_in: Harvest,
         summary=context.mask(str((result.payload or {}).get("summary", ""))),
         head=head,
         changed=tuple(path_text(path) for path in taken_in.changed),
-        ignored=tuple(path_text(path) for path in taken_in.ignored),
-        refused=tuple(f"{path_text(refused.path)}: {refused.why}" for refused in taken_in.refused),
+        ignored=_told([path_text(path) for path in taken_in.ignored]),
+        refused=_told([f"{path_text(refused.path)}: {refused.why}" for refused in taken_in.refused]),
         steps=result.steps,
         spent=turn.spent,
         why=context.mask(why),
         seconds=result.seconds,
         at=context.wall(),
     )
+
+
+def _told(paths: Sequence[str]) -> tuple[str, ...]:
+    """What a record says of paths that were left out: a model can make a million of them, each as long as it likes."""
+    said = [path if len(path) <= 500 else f"{path[:250]}…{path[-200:]}" for path in paths[:TOLD]]
+    return (*said, *([f"... and {len(paths) - TOLD} more"] if len(paths) > TOLD else []))

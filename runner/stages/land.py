@@ -17,6 +17,7 @@ from runner.git.history import (
 )
 from runner.git.objects import role_identity, write_commit
 from runner.git.refs import RefUpdate, move, read
+from runner.redact import escape_terminal
 from runner.stages.approvals import approvals, asks_you, judging, rejection, word_of
 from runner.stages.branches import History, found, head_of, history, landing_branch, landing_tip, opened
 from runner.stages.context import Context
@@ -153,14 +154,21 @@ def _message(
         *(("Reviewed-by", who) for who in approved_by),
         *(("Tested-by", what) for what in tested_by),
     ]
-    text = subject(about.title) + (f"\n\n{context.mask(about.body).strip()}" if about.body.strip() else "")
+    text = f"{subject(about.title)}\n\n{prose(context.mask(about.body))}".strip()
     return with_trailers(text, trailers)
 
 
 def subject(title: str) -> str:
     """A model's title as the first line of a commit: one line, printable, bounded."""
     line = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", title).strip()
+    if not line:
+        return "Untitled"
     return line if len(line) <= TITLE else line[: TITLE - 1].rstrip() + "…"
+
+
+def prose(text: str) -> str:
+    """A model's text as the body of a commit, which plain git hands to a terminal as it is."""
+    return escape_terminal(text.replace("\r\n", "\n")).strip()
 
 
 def _person(role: str, model: str) -> str:

@@ -8,7 +8,7 @@ from runner.git.objects import Identity, role_identity, write_commit
 from runner.git.refs import RefUpdate, move, read
 from runner.stages.branches import found, landing_tip
 from runner.stages.context import Context
-from runner.stages.land import subject
+from runner.stages.land import prose, subject
 from runner.stages.names import branch_ref
 from runner.stages.records import ChangeText, OpenRecord, PlannedRecord
 from runner.stages.tasks import identity
@@ -57,8 +57,8 @@ def _author(context: Context, planned: PlannedRecord) -> Identity:
 
 
 def _message(context: Context, planned: PlannedRecord, text: ChangeText, number: int) -> str:
-    part = f"{subject(text.title)}\n\n{text.body.strip()}"
-    whole = f"Spec: {subject(planned.title)}\n\n{planned.body.strip()}"
+    part = f"{subject(text.title)}\n\n{prose(text.body)}"
+    whole = f"Spec: {subject(planned.title)}\n\n{prose(planned.body)}"
     body = part if planned.body.strip() == text.body.strip() else f"{part}\n\n{whole}"
     return with_trailers(
         context.mask(body),  # a key that nothing ends must not take the trailers with it
