@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.playing import SHOP, Call, bash, done, permit, play, write
+from tests.playing import SHOP, Call, approve, bash, done, permit, play, write
 
 BROKEN = SHOP["shop.py"].replace("{count} items", "{count} lies")
 EMPTY = bash("find . -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +")
@@ -87,6 +87,29 @@ PROCESS: dict[str, Attack] = {
         write("shop.py", f"{IN_PYTEST}    import atexit\n    atexit.register(os._exit, 0)\n{BROKEN}"),
     ],
 }
+
+
+def test_tests_of_any_name_are_the_targets(tmp_path: Path) -> None:
+    """L's own run says which files they are, where no list knows their names; those of doctests are the product."""
+    product = SHOP["shop.py"] + '\n\ndef none():\n    """\n    >>> none()\n    """\n'
+    files = {
+        "pytest.ini": "[pytest]\npython_files = check_*.py\naddopts = --doctest-modules\n",
+        "shop.py": product,
+        "checks/check_shop.py": SHOP["tests/test_shop.py"],
+    }
+    story = play(tmp_path, files)
+    weak = write("checks/check_shop.py", "def test_total():\n    pass\n\n\ndef test_label():\n    pass\n")
+    story.says(
+        "implementer", [write("shop.py", product.replace("{count} items", "{count} lies")), weak, done()], round=1
+    )
+    story.says("reviewer", permit(reason="No."), round=1)
+    story.says("implementer", [write("checks/check_shop.py", files["checks/check_shop.py"]), done()], round=2)
+    story.says("reviewer", permit(reason="No."), round=2)
+    story.says("implementer", [write("shop.py", product.replace("sum(prices)", "sum(list(prices))")), done()], round=3)
+    story.says("reviewer", approve(), round=3)
+    told = story.run()
+    assert told.outcome == "landed", told.err
+    assert story.verdicts() == [("failed", "needs-permission"), ("failed", "red"), ("passed", None)]
 
 
 @pytest.mark.parametrize("attacks", [CONTROL, SHADOWS, FILES, PROCESS], ids=["control", "shadows", "files", "process"])

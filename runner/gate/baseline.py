@@ -64,6 +64,21 @@ def next_baseline(before: Baseline, landed: RunEvidence) -> Baseline:
     )
 
 
+def modules_of_tests(baseline: Baseline) -> frozenset[str]:
+    """The Python files that L's own ids are of, whatever they are called. A doctest is of the product's file."""
+    return frozenset(
+        file
+        for test, file in (baseline.files or {}).items()
+        if file.endswith(".py") and not _is_doctest(test.partition("::")[2], file)
+    )
+
+
+def _is_doctest(name: str, file: str) -> bool:
+    """Whether a name is a module's own, or that of something in it: no function's name has a dot."""
+    module = file.removesuffix(".py").removesuffix("/__init__").rpartition("/")[2]
+    return name == module or "." in name.partition("[")[0]
+
+
 def _cannot_run(gate: Gate, run: RunEvidence) -> str | None:
     if run.end == "setup-failed":
         return "the setup of the landing branch failed: its log is shown; repair `sandbox: setup` or the tree"

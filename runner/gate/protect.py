@@ -131,9 +131,14 @@ def setup_inputs(paths: Collection[bytes], *, setup: str | None, given: Sequence
 
 
 def protection(
-    paths: Collection[bytes], *, run: str, patterns: Sequence[str] | None, inputs: Sequence[str] = ()
+    paths: Collection[bytes],
+    *,
+    run: str,
+    patterns: Sequence[str] | None,
+    inputs: Sequence[str] = (),
+    tests: Collection[bytes] = (),
 ) -> Protection:
-    """What a gate protects, from L's listing (`paths`) alone.
+    """What a gate protects, from L's listing (`paths`) and what L's own run showed to be its `tests` alone.
 
     `patterns` are the pipeline's `protected-files`; None takes the shipped defaults. The setup `inputs` (patterns of
     `setup_inputs`), and files of L that the command `run` names, are protected always.
@@ -146,6 +151,7 @@ def protection(
     for kind in kinds:
         shipped += [*TEST_MODULES[kind], *DATA[kind], *CONFIGURATION[kind]]
     shipped += [f"{exactly(folder)}/" for folder in _test_folders(paths, kinds)]
+    shipped += [exactly(path) for path in sorted(set(tests) - matching(shipped, tests))]
     return Protection(tuple(dict.fromkeys((*shipped, *always))), _shadows(paths) if "python" in kinds else ())
 
 

@@ -89,7 +89,7 @@ def _red(context: Context, target: str, landed: str, tree: str) -> str:
         baseline = baseline_of(context, gate, t_tree, target, environment)
         if isinstance(baseline, Blamed):
             return baseline.why
-        protected = protection_of(context, gate, t_paths)
+        protected = protection_of(context, gate, t_tree)
         changed = tuple(path_text(path) for path in protected_changes(t_paths, paths, protected))
         try:
             same = key == environment.key

@@ -18,7 +18,7 @@ from runner.gate import verdict as verdicts
 from runner.gate.baseline import next_baseline
 from runner.gate.define import define
 from runner.gate.evidence import Baseline, Evidence, cache_key
-from runner.gate.protect import Protection, k_changes, matching, path_text, protected_changes
+from runner.gate.protect import k_changes, matching, path_text, protected_changes
 from runner.gate.verdict import Verdict, decide
 from runner.git.candidate import Conflict, merge
 from runner.git.history import tree_of
@@ -96,18 +96,18 @@ def _judge(context: Context, at: At, by: Gate) -> GateRecord:
     )
     context.emit("gate started", gate=by.name, tree=candidate.tree)
     given = grants(context, at.change)
-    protected = protection_of(context, by, candidate.l_paths)
-    outcome = _outcome(context, at, by, candidate, protected, given)
-    every = [protection_of(context, gate, candidate.l_paths) for gate in gates_used(context)]
+    outcome = _outcome(context, at, by, candidate, given)
+    every = [protection_of(context, gate, candidate.l_tree) for gate in gates_used(context)]
     seen = touched(context, candidate, every, given)
     return _record(context, at, by, head, outcome, seen)
 
 
-def _outcome(context: Context, at: At, by: Gate, candidate: Candidate, protected: Protection, given: Grants) -> Outcome:
+def _outcome(context: Context, at: At, by: Gate, candidate: Candidate, given: Grants) -> Outcome:
     environment = environment_of(context, candidate.l_tree)
     baseline = baseline_of(context, by, candidate.l_tree, candidate.landing, environment)
     if isinstance(baseline, Blamed):
         return Outcome(verdicts.broken(by.name, "target-red", baseline.why), baseline.log)
+    protected = protection_of(context, by, candidate.l_tree)
     changed = protected_changes(candidate.l_paths, candidate.c_paths, protected)
     lifted = given.lifts(changed)
     back = k_changes(candidate.l_paths, candidate.c_paths, set(changed) - lifted)

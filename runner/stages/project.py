@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pipelines.pipeline import Gate, Role
 from runner.agent.endings import Spec, SpecChange
 from runner.agent.openings import INSTRUCTIONS, ChangeFacts, GateFacts, Project
-from runner.gate.protect import Protection, model_grant_problem, names_host_path, path_text, protection, selecting
+from runner.gate.baseline import modules_of_tests
+from runner.gate.protect import (
+    Protection,
+    model_grant_problem,
+    names_host_path,
+    path_bytes,
+    path_text,
+    protection,
+    selecting,
+)
 from runner.git.history import tree_of
 from runner.git.objects import TreeEntry, listing, read_blob
 from runner.stages.baseline import gates_used, load
@@ -18,10 +27,13 @@ from runner.stages.grants import grants
 from runner.stages.records import PlannedRecord
 
 
-def protection_of(context: Context, gate: Gate, l_paths: Mapping[bytes, TreeEntry]) -> Protection:
-    """What a gate protects, from the landing branch's tree and the pipeline alone."""
+def protection_of(context: Context, gate: Gate, l_tree: str) -> Protection:
+    """What a gate protects, from the landing branch's tree, its own run of the gate and the pipeline alone."""
+    l_paths = listing(context.repository, l_tree)
+    known = load(context, gate, l_tree, environment_of(context, l_tree))
+    tests = {path_bytes(file) for file in modules_of_tests(known)} if known is not None else frozenset()
     inputs = input_patterns(context, l_paths)
-    return protection(l_paths, run=gate.run, patterns=gate.protected_files, inputs=inputs)
+    return protection(l_paths, run=gate.run, patterns=gate.protected_files, inputs=inputs, tests=tests)
 
 
 def project_facts(context: Context, tree: str, role: Role) -> Project:
@@ -53,7 +65,7 @@ def _gate_facts(context: Context, gate: Gate, l_tree: str, l_paths: Mapping[byte
         results=known.results if known is not None else "exit-code",
         timeout=gate.timeout,
         min_tests=gate.min_tests,
-        protected=selecting(protection_of(context, gate, l_paths).patterns, l_paths),
+        protected=selecting(protection_of(context, gate, l_tree).patterns, l_paths),
         baseline=said,
     )
 
